@@ -237,7 +237,10 @@ def discard(*, ids: tuple[str, ...], store: str) -> None:
 @JSON_OPTION
 @PROFILE_OPTION
 def stats(*, store: str, as_json: bool, **choice: Any) -> None:
-    """Count all letters by state, and the letters in the state dead by cause and model."""
+    """Count dead letters by state, by cause and by model.
+
+    The counts by cause and by model include only the letters whose state is `dead`.
+    """
     with _queue(store) as queue:
         print_stats(queue.stats(**selection(**choice)), as_json=as_json, now=queue.store.now())
 

@@ -48,7 +48,7 @@ def export_line(letter: Letter) -> str:
 
 
 def _line(text: str) -> str:
-    """Return a text in one line, without its secrets."""
+    """Return a text as one line, without its secrets. Line breaks and other control characters are escaped."""
     return _visible(masked(text).replace("\n", "\\n"))
 
 
@@ -90,7 +90,7 @@ def _lines(letter: Letter) -> Iterator[str]:
 
 
 def _fate(summary: Summary, content: Content) -> Iterator[str]:
-    """Yield lines about the error of a dead letter, its remedies, its attempts and its redrives."""
+    """Yield lines about one dead letter: the state, the error, the remedies, the attempts and the redrives."""
     yield f"{summary.id}: {summary.state}"
     yield f"first failed  {timestamp(summary.first)} UTC"
     if summary.last != summary.first:

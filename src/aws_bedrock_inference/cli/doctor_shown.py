@@ -74,7 +74,7 @@ class Shown:
 
 
 def _not_tried(report: Report) -> dict[str, list[str]]:
-    """Return the names of the checks that were skipped, grouped by the reason."""
+    """Return the skipped checks. Each key is a reason for skipping; its value is a list of the names of checks."""
     reasons: dict[str, list[str]] = {}
     for check in report.checks:
         if check.status is Status.SKIPPED:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def errors(*, name: str | None, practices: bool, markdown: bool) -> None:
     """List the known AWS errors: cause, codes, whether to retry.
 
-    SERVICE is the name of a service in the AWS CLI. With a CODE or CAUSE, the command lists what it means in
-    each service. Without an argument, it lists all errors.
+    SERVICE is the name of a service in the AWS CLI. With a CODE or CAUSE, the command lists the meaning of this code or
+    cause in each service. Without an argument, the command lists all errors.
     """
     if markdown:
         click.echo("\n".join(page()))
@@ -53,8 +53,9 @@ _Places = dict[str, dict[str, list[str]]]
 def _of_service(service: str | None, places: _Places) -> _Places:
     """Return the errors that the catalogue lists for a service.
 
-    For a service without its own errors, return the common errors, which every service can return. If the catalogue
-    names the common errors that matter for this service, return only those.
+    If the catalogue lists no errors for this service alone, return the common errors. Every service can return common
+    errors. For some services, the catalogue names the common errors that matter; for these services, return only those
+    common errors.
     """
     if service is None:
         return places

@@ -181,7 +181,7 @@ def list_jobs(*, word: str | None, limit: int, region: str | None, endpoint_url:
 def cancel(*, job_id: str, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
     """Stop a job.
 
-    AWS charges for the records that were processed before the stop. `bedrock job result` prints them.
+    AWS charges for the records that were processed before the stop. `bedrock job result` prints these records.
     """
     with _jobs(job_id, region, endpoint_url) as jobs:
         _show(jobs.cancel_job(job_id), as_json=as_json)
@@ -192,8 +192,10 @@ def _jobs(job_id: str, region: str | None, endpoint_url: str | None) -> Jobs:
 
 
 def _records(source: Source) -> Iterator[dict[str, Any]]:
-    """Yield the records of a source. Raise `UsageError` if a line is invalid, because the records of a job cannot be
-    changed after it is created.
+    """Yield the records of a source.
+
+    If lines are invalid, raise `UsageError` at the end of the source, so that the job is not created. The records of a
+    job cannot be corrected after the job is created.
     """
     bad = []
     for record in open_input(source):

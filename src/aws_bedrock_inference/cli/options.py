@@ -161,14 +161,14 @@ _OPTIONS = (
 
 
 def request_options(function: F) -> F:
-    """Add the options that select the model, the account and the request settings."""
+    """Add the options for the model, the request parameters (such as `--temperature`), the Region and the profile."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def call_options(function: F) -> F:
-    """Add the options that select the model, the endpoint and the request settings."""
+    """Add the options of `request_options`, and in addition the option for the endpoint."""
     return request_options(ENDPOINT_OPTION(function))
 
 

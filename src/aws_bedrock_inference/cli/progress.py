@@ -47,8 +47,11 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """Shows the progress of a run on `console`. `tally` has the counts of the run (such as answered records). `rpm` and
-    `tpm` are the quota, and `max_cost` is the limit of the cost, if they are set.
+    """Shows the progress of a run on `console`.
+
+    * `tally`: the counts of the run, such as the number of answered records.
+    * `rpm`, `tpm`: the quota in requests and tokens per minute. None if no quota is set.
+    * `max_cost`: the maximum cost. None if no maximum is set.
     """
 
     def __init__(
@@ -190,7 +193,7 @@ class Progress:
     def _most(self) -> float:
         """Return the number of answers per minute that the quota allows.
 
-        In the first minute, a run can get more answers, because a quota that was not used allows a burst.
+        In the first minute, a run can get more answers, because a quota that was unused before the run allows a burst.
         """
         tally = self._tally
         by_tokens = self._tpm * tally.answered / tally.tokens if self._tpm and tally.tokens else inf
@@ -209,7 +212,8 @@ class Progress:
     def _cost(self) -> list[str]:
         """Return the cost so far as text.
 
-        If the user has set a limit, the cost includes earlier runs, because the limit applies to all runs together.
+        If the user has set `max_cost`, the text includes the cost of earlier runs, because `max_cost` limits the cost
+        of all runs together.
         """
         bill = self._tally.bill
         cost = bill.cost if self._max_cost is None else bill.total

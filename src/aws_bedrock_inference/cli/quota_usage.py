@@ -56,7 +56,7 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Test a store and return its URL. If the test fails, end the command.
 
-    The test registers a process in the store and removes it.
+    The test registers this process in the store, and then removes this registration.
     """
     store = opened_store(ctx, param, value)
     if store is not None:
@@ -169,8 +169,10 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the current value of each limit, and the reason for this value. If the processes report different reasons,
-    the reason of most processes comes first.
+    """Yield lines with the current value of each limit and the reason for this value.
+
+    If the processes report different reasons, only the most frequent reasons are shown. The most frequent one comes
+    first.
     """
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
@@ -217,8 +219,10 @@ def priority_name(priority: float) -> str:
 
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
-    """Yield a table of the use that CloudWatch counted, with one line for each model id. The percentages show how much
-    of the quota (tokens per minute) was used in the last minute and in the busiest minute.
+    """Yield a table of the use that CloudWatch counted, with one line for each model id.
+
+    The table has the tokens of the last minute and of the busiest minute in the last 24 hours. The percentages compare
+    these tokens with the quota of tokens per minute.
     """
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
@@ -286,9 +290,11 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Yield a function that shows an update. The first argument of the function is the new lines, or an error message
-    if the update failed. The second argument is the lines of the last successful update. If an update failed, a
-    terminal shows the error message, and below the message the lines of the last successful update.
+    """Yield the function `show(new, last)`, which shows the result of an update.
+
+    If the update succeeded, `new` and `last` are the same list: the lines of this update. If the update failed, `new`
+    is an error message, and `last` has the lines of the last successful update. A terminal then shows the message and,
+    below the message, the lines in `last`. An output that is not a terminal gets only `new`.
     """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)

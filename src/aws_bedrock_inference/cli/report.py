@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 def exit_code(tally: Tally, ending: Ending) -> int:
     """Return the exit code of a run.
 
-    If several things went wrong, the first of these decides: an interruption, a fault that stops every call, an early
-    stop, invalid records in the input, failed records.
+    If several things went wrong, the exit code is that of the first one in this order: an interruption, a fault that
+    stops every call, an early stop, invalid records in the input, failed records.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED
@@ -118,18 +118,18 @@ def _planned_cost(plan: Plan) -> Iterator[str]:
 
 
 def _cost(job: Job, bill: Bill) -> Iterator[str]:
-    """Yield lines with the cost of the run and, if there were earlier runs, with the cost including them."""
+    """Yield a line with the cost of this run. After earlier runs, also yield a line with the cost of all runs."""
     yield in_words(bill.cost, bill.unknown).capitalize()
     if bill.cost_before or bill.unknown_before:
         yield f"  with earlier runs: {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:
-    """Yield lines about the records of all runs, including earlier runs. The first line of the summary counts only this
-    run.
+    """Yield lines that count the records of this run and of the earlier runs together.
 
-    A record is missing if it has neither an answer nor an error. The line with the counts is omitted if no record is
-    missing and no record failed in an earlier run.
+    These lines supplement the first line of the summary, which counts only the records of this run. A record is missing
+    if it has neither an answer nor an error. If no record is missing and no record failed in an earlier run, the first
+    line is sufficient, and the line with the common counts is omitted.
     """
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)

@@ -25,7 +25,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """Refuse a text that is not a deadline.
 
-    A deadline in the past is accepted: if a run is continued later, the same command has a deadline that has passed.
+    A deadline in the past is accepted. The user continues a run with the same command, and the deadline in that command
+    may have passed by then.
     """
     if text is not None:
         try:
@@ -55,9 +56,9 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of a run, with a client for batch jobs in place of the bucket and the role.
+    """Return a copy of the options of a run, in which `jobs` replaces `output_s3_uri` and `role`.
 
-    The client is the option `jobs`. It is created only if a bucket, a role and a model are set.
+    `jobs` is a client for batch jobs. The copy has `jobs` only if an S3 prefix, a role and a model are set.
     """
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Output(io.FileIO):
-    """Standard output. If it cannot be written, the process ends. This also applies to writes by other libraries."""
+    """Standard output. A write that fails ends the process, also if another library made the write."""
 
     def write(self, data: Any) -> int:
         """Write `data`. If standard output cannot be written, end the process."""
@@ -42,8 +42,8 @@ class _Output(io.FileIO):
 def prepare_outputs() -> None:
     """Prepare standard output and standard error. If standard output is closed later, the command ends.
 
-    If the encoding of an output lacks a character, the character is escaped. Otherwise, a character outside ASCII would
-    end the command under `LC_ALL=C`.
+    If the encoding of an output lacks a character, the character is escaped. Without this escape, the first character
+    outside ASCII would end the command under `LC_ALL=C`.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__ and not out.isatty():
@@ -64,8 +64,9 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
-    """While the `with` block runs, pass each `UserWarning` as one line to `show`. Python's warning filters do not hide
-    it.
+    """While the `with` block runs, pass each `UserWarning` as text to `show`.
+
+    Warnings that the user's warning filters would hide are also passed.
     """
 
     def shown(message: Warning | str, *_: object) -> None:

@@ -89,12 +89,13 @@ class BaseClient:
         self._collect = pipeline.around(attempt(collect, self._clock), self._clock)
 
     def _connect(self) -> None:
-        """Create the transport (it sends requests) and the driver (it runs the plans of calls) of the client."""
+        """Create the transport, which sends requests, and the driver, which carries out the steps of each call."""
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Turn a copy of a client, which `sibling` has just created, into a separate client. It sends its calls through
-        `pipeline`, and calls `hear` with its events.
+        """Turn this object into a separate client. `sibling` has just created it as a copy of another client.
+
+        From now on, this client sends its calls through `pipeline` and passes its events to `hear`.
         """
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
@@ -216,8 +217,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """From now on, query AWS for the model behind each ARN that does not contain its model. Other ids cause no
-        query.
+        """From now on, if a model id is an ARN that does not name its model, query AWS for this model. Other model ids
+        cause no query.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -237,8 +238,10 @@ class BaseClient:
 
 
 def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
-    """Return a client that uses the connections of `client` and sends its calls through `pipeline`. `hear` is called
-    at the end of each call. The listeners of `client` also receive the events of the new client.
+    """Return a new client that uses the connections of `client` and sends its calls through `pipeline`.
+
+    `hear` receives the events of the new client, except the starts of calls and the attempts. The listeners of `client`
+    also receive the events of the new client.
     """
     other = copy(client)
     other._branch_off(pipeline, hear)  # noqa: SLF001 - the class is in this file

@@ -131,9 +131,9 @@ class BedrockClient(BaseClient):
         `StreamBroken`, whose attribute `received` contains the text that arrived. A stream that ends without its
         closing event raises `StreamBroken`, too.
 
-        * `on_interrupt`: replaces this exception. With `"restart"`, a broken stream yields a notice and then the whole
-          answer again. With `"continue"`, the client sends the text that arrived to the model, and the model continues
-          that text (see `Resume`).
+        * `on_interrupt`: states what happens instead of `StreamBroken`. With `"restart"`, the stream yields a notice
+          and then the whole answer again. With `"continue"`, the client sends the text that arrived to the model, and
+          the model continues that text (see `Resume`).
         * `timeout`: replaces the client's timeout for this call. A timeout in seconds covers the whole stream.
 
         After the end, `reply` on the stream has the usage and the stop reason.
@@ -161,8 +161,8 @@ class BedrockClient(BaseClient):
 
     def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` has the
-        same meaning as in `invoke`. Its annotation is `Any`, because type checkers then accept `converse(**kwargs)`
-        with any dictionary.
+        same meaning as in `invoke`. The annotation of `timeout` is `Any`, because type checkers then accept
+        `converse(**kwargs)` with any dictionary.
         """
         return self._unary("converse", params, timeout)
 
@@ -207,8 +207,10 @@ class BedrockClient(BaseClient):
     def close(self) -> None:
         """Close the client and its connections. Attempts in flight finish, but nothing more is sent.
 
-        A later call raises `ClientClosed`. A running call that needs another attempt raises it, too. If processes share
-        a quota through a store, this process's share of the quota is released, unless other calls use it now.
+        A later call raises `ClientClosed`. A running call that needs another attempt also raises `ClientClosed`.
+
+        If processes share a quota through a store, the share of this process is released for the other processes. The
+        share is not released if calls of this process use the share at that moment.
         """
         self._refuse()
         self._driver.close()

@@ -1,4 +1,4 @@
-"""Send CountTokens with a model id that the service accepts, or estimate the tokens if it accepts no id."""
+"""Send CountTokens with a model id that the service accepts, or estimate the tokens if the service accepts no id."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return the outcome of `call`, a call of CountTokens. The function `step` sends the call. If CountTokens
-        accepts no id of the model, the outcome contains an estimate.
+        """Send `call`, a call of CountTokens, with the function `step`, and return the outcome.
+
+        If CountTokens accepts no id of the model, the outcome contains an estimate.
         """
         given = call.params["modelId"]
         counted = self._counted.get(given, given)
@@ -94,9 +95,9 @@ class Counting(Locked):
 def _not_counted(refused: Fault, *, own: bool) -> bool:
     """Return True if the error `refused` shows that CountTokens does not accept the id that was sent.
 
-    `own` is True if the caller passed this id. If `own` is False, the client has sent the id of the model behind the
-    caller's profile. The caller may have no access to this model. Therefore, in this case, an error that denies access
-    or reports an unknown model also means that the id is not accepted.
+    `own` is True if the id is the one that the caller passed. `own` is False if the client sent the id of the model
+    behind the caller's profile instead. The caller may have no access to that model. Therefore, if `own` is False, two
+    more errors mean that the id is not accepted: denied access and an unknown model.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

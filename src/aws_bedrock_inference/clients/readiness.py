@@ -51,8 +51,9 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
 def _is_loaded(call: Call, fault: Fault) -> bool:
     """Return True if the fault shows that an imported model is loaded.
 
-    This package does not know in which format an imported model reads the body of a request, so the model may reject
-    the body of the test call. Only a loaded model can reject it.
+    The format of the request body depends on the imported model, and this package does not know the format. The model
+    may therefore reject the body of the test call. Only a loaded model can reject a body, so a rejection shows that the
+    model is loaded.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
@@ -62,8 +63,10 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds to wait before the next attempt: the wait that AWS states in its answer, or that AWS documents
-    for the cause. If AWS states and documents none, return an exponential backoff according to `fault.hint`.
+    """Return the seconds to wait before the next attempt.
+
+    If the answer of AWS states a wait, return this wait. Otherwise, return the wait that AWS documents for the cause of
+    the fault. If AWS documents no wait either, return an exponential backoff according to `fault.hint`.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))
