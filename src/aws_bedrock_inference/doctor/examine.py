@@ -77,9 +77,11 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the result of a probe that is skipped, because the probe `need` has to succeed first and did not.
+    """Return the result of a skipped probe. The probe is skipped because it depends on the probe `need`, which failed
+    or had no result.
 
-    `finding` is the result of the probe `need`. If that probe was itself skipped, its reason is returned again.
+    `finding` is the result of the probe `need`. If `need` was skipped, too, `finding` is returned, because it already
+    contains the original reason.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")
