@@ -1,7 +1,7 @@
 """Measure how much time has passed since each claim last changed. A claim marks a dead letter that a redrive is
 sending.
 
-The time is measured by the clock of the process that waits for the claims.
+The clock of the waiting process measures the time. This is the process that waits until the claims expire.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
 
 
 def filtered_by(fault: Fault) -> FilteredContent | None:
-    """Return why the content was filtered, if the error of `fault` reports filtered content. Otherwise return None."""
+    """Return why the content was filtered. Return None if `fault` is not an error that reports filtered content."""
     source = FILTER_CAUSES.get(fault.cause)
     return FilteredContent(source, fault.cause) if source is not None else None
 

@@ -29,9 +29,11 @@ def examine(
     """Run the probes, and yield the check (the result) of each as soon as the probe has ended. All probes together take
     at most `timeout` seconds.
 
-    A probe can depend on other probes (its `needs`). Those in `probes` run before it. If one of them fails or has no
-    result, the probe is skipped. If a probe takes longer than `world.limit` seconds, its thread is abandoned. An
-    abandoned thread does not keep the program running.
+    A probe can depend on other probes (its `needs`). The needs that are in `probes` run first. If one of these needs
+    fails or has no result, the dependent probe is skipped.
+
+    If a probe takes longer than `world.limit` seconds, its thread is abandoned. An abandoned thread does not keep the
+    program running.
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
