@@ -20,7 +20,7 @@ _SCHEMES = ("sqlite", "dynamodb")
 
 
 class Record(NamedTuple):
-    """A dead letter in the form in which a store contains it. In lists of summaries, `content` is empty."""
+    """A dead letter as a store holds it. In a page of summaries, `content` is empty."""
 
     summary: Summary
     content: bytes = b""
@@ -28,15 +28,17 @@ class Record(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The position of a dead letter among the letters of its state: the time of its first failure, and its id."""
+    """The position of a dead letter in the ordered list of all letters with the same state. The list is ordered by the
+    time of the first failure, then by the id of the letter.
+    """
 
     first: float
     id: str
 
 
 class Page(NamedTuple):
-    """A page of dead letters of one state, and the place after which the next page starts. The place is None on the
-    last page.
+    """A page of dead letters that have the same state. The next page starts after the position `after`. On the last
+    page, `after` is None.
     """
 
     records: list[Record]
@@ -44,10 +46,10 @@ class Page(NamedTuple):
 
 
 class LetterStore(Protocol):
-    """A store of dead letters. Threads and processes can use it at the same time. All methods block, and raise
-    `StoreUnavailable`.
+    """A store of dead letters. Threads and processes can use it at the same time. All methods block. They
+    raise `StoreUnavailable` if the store cannot be used.
 
-    `place` is the name of the store in messages. `limit` is the maximum time in seconds to store a letter.
+    `place` is the name of the store in messages. `limit` is the maximum duration of `put` in seconds.
     """
 
     place: str
@@ -60,8 +62,10 @@ class LetterStore(Protocol):
         """Return the complete dead letter with this id, or None."""
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return at most `limit` selected dead letters of a state, ordered by the time of their first failure. With
-        `newest`, the newest letter comes first, otherwise the oldest. With `whole`, the letters include their content.
+        """Return at most `limit` selected dead letters of a state, ordered by the time of their first failure.
+
+        `wanted` selects the letters. The page starts after the position `after`. With `newest`, the newest letter comes
+        first, otherwise the oldest. With `whole`, the letters include their content.
         """
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
@@ -104,7 +108,9 @@ def open_letters(named: Any) -> LetterStore:
 
 
 def without_password(named: str) -> str:
-    """Return the name of a store without the password, if the name is a URL that contains one."""
+    """Return the name of a store in a form that is safe to show. If the name is a URL with a password, only the part
+    after the password is returned.
+    """
     return named.rpartition("@")[2]
 
 

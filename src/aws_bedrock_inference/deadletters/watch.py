@@ -1,7 +1,7 @@
 """Measure how much time has passed since each claim last changed. A claim marks a dead letter that a redrive is
 sending.
 
-The time is measured by the clock of the process that waits for the claims.
+The clock of the waiting process measures the time. This is the process that waits until the claims expire.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ _MOST = 10_000
 
 
 class Watch:
-    """Stores, for each claim, the time since which the claim has not changed. `clock` is a monotonic clock."""
+    """Stores for each claim its version, and the time at which this version was first seen. `clock` is monotonic."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, tuple[int, float]] = {}
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim has not changed for the duration of its lease. The duration starts when this method
-        first sees the current version of the claim.
+        """Return whether the lease of a claim has expired: the claim has not changed for the duration of its lease.
+
+        The duration starts when this method first sees the current version of the claim.
         """
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:

@@ -66,8 +66,8 @@ class Assembly:
 
     The field `contentBlockIndex` of an event states to which block a piece belongs, and determines the order of the
     blocks. In a defective stream, this index can be missing, or two blocks can have the same index. Therefore a new
-    block also begins at each start event, after each stop event, and where a piece has another kind than the piece
-    before it (text, tool input, reasoning). The order is then the order of arrival.
+    block also begins at each start event and after each stop event. A new block begins, too, if the kind of the pieces
+    changes, for example from text to tool input. In such a stream, the blocks are in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,9 @@ def _kind(name: str, piece: Any) -> str:
 
 
 def _key(index: Any) -> Any:
-    """Return `index` as the key of a dictionary. An invalid index means the current block."""
+    """Return `index` as a key of the dictionary of open blocks. All pieces without a valid index have the same key,
+    None.
+    """
     return index if isinstance(index, (int, str)) else None
 
 
@@ -161,8 +163,10 @@ def _tool_use(values: list[Any]) -> dict[str, Any]:
 
 
 def _parsed(inputs: list[Any]) -> Any:
-    """Return the input of a tool: its pieces, joined and parsed as JSON. Return an empty dictionary if there are no
-    pieces. Return the joined text if it is not complete JSON.
+    """Return the input of a tool. The pieces of the input are joined and parsed as JSON.
+
+    If the joined text is not complete JSON, return this text. If there are no pieces, return an empty dictionary. If a
+    piece is not text, return the last piece.
     """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]

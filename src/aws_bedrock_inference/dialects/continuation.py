@@ -58,11 +58,14 @@ def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> b
 
 
 def continued(params: Mapping[str, Any], received: str, anchor: str | None, tokens: int) -> dict[str, Any]:
-    """Return the request for the rest of the answer after `received`, the text that has arrived (about `tokens`
-    tokens).
+    """Return the request that asks for the rest of an interrupted answer to `params`.
 
-    The model is asked to repeat the text `anchor` first. Without an `anchor`, the partial answer is sent as a prefill:
-    the last message, which the model continues. A prefill must not end with white space.
+    `received` is the text of the answer that has arrived. It contains about `tokens` tokens. The maximum length of the
+    rest is reduced by this number.
+
+    With an `anchor`, the model is asked to repeat this text first. Without an `anchor`, `received` is sent as a
+    prefill: it is the last message, and the model continues this message. A prefill must not end with white space, so
+    white space at the end of `received` is removed.
     """
     messages = _with_answer(params["messages"], received if anchor else received.rstrip())
     if anchor:
@@ -128,7 +131,9 @@ class Rest:
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Yield the events that the consumer gets for one event of the stream that continues the answer."""
+        """Process one event of the second stream. Yield the events to pass to the consumer instead of this event: none,
+        one or two.
+        """
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)
@@ -148,15 +153,17 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Yield text that was held back until it was known whether the text repeats the anchor (the last characters of
-        the first part).
+        """Yield the text that is held back, if any, as an event. Text is held back until it is known whether it repeats
+        the anchor, that is, the last characters of the first part.
         """
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
 
     def _fitting(self, piece: str) -> str:
-        """Return the part of `piece`, a new piece of text, that the consumer does not have yet."""
+        """Return the new part of `piece`, a piece of text from the second stream. The new part is the text that is not
+        yet in the first part of the answer.
+        """
         if self.cut is not None:
             return self.cut.add(piece)
         # A prefill must not end with white space, so it was removed. If the model writes it again, drop it.
@@ -182,7 +189,9 @@ def _blank_end(text: str) -> str:
 
 
 def _place(event: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
-    """Return the index of the block to which an event belongs (or None), and the delta of the event."""
+    """Return the index of the content block to which an event belongs, and the delta of the event. The index is None if
+    the event belongs to no block, and the delta is empty if the event has none.
+    """
     for name in ("contentBlockDelta", "contentBlockStart", "contentBlockStop"):
         body = event.get(name)
         if isinstance(body, dict):

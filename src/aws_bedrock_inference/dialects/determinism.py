@@ -27,11 +27,16 @@ _OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
 
 
 def is_deterministic(request: Any, base_model: str) -> bool:
-    """Return whether `request` is deterministic. `request` is Converse's parameters or the parsed body of a model.
+    """Return whether the model's answer to `request` is always the most likely one. `request` is Converse's parameters
+    or the parsed body of a model.
 
-    A request must meet two conditions. Its temperature is 0, or only the most likely token is allowed (top k 1). And
-    AWS runs no tool for it, such as a web search, whose results can change. A request to a model that does not sample,
-    such as an embedding model, is always deterministic.
+    This is the case if a request meets two conditions:
+
+    * It sets the temperature to 0, or it sets top k to 1 and sets no temperature. With top k 1, only the most likely
+      token is allowed.
+    * It offers no tool that AWS runs, such as a web search, because the results of such a tool can change.
+
+    A model that does not sample, such as an embedding model, needs neither condition.
     """
     if draws_nothing(base_model):
         return True

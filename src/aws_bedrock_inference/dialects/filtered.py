@@ -1,8 +1,8 @@
 """Describe filtered content: who blocked an answer, completely or in part, and why.
 
-If a guardrail or the model itself filters content, the answer has HTTP status 200 and reports this. If a filter of the
-model's provider filters content, the answer reports this, too, or the request fails with an error. Data that cannot be
-read is omitted; no function raises an exception.
+If a guardrail or the model itself filters content, the request succeeds with HTTP status 200. The answer then reports
+that content was filtered. If a filter of the model's provider filters content, either the answer reports it, or the
+request fails with an error. The functions of this module omit data that they cannot read, and raise no exceptions.
 
 Sources: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`); the model parameter pages
 of the Bedrock user guide for the models' own bodies; Anthropic's page on refusals for `stop_details`.
@@ -68,7 +68,7 @@ def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
 
 
 def filtered_by(fault: Fault) -> FilteredContent | None:
-    """Return why the content was filtered, if the error of `fault` reports filtered content. Otherwise return None."""
+    """Return why the content was filtered. Return None if `fault` is not an error that reports filtered content."""
     source = FILTER_CAUSES.get(fault.cause)
     return FilteredContent(source, fault.cause) if source is not None else None
 

@@ -27,8 +27,8 @@ class Halves:
         self.held: dict[tuple[Any, ...], str] = {}
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return `event`, an event of ConverseStream, with joined characters. No text in the result ends with a first
-        half.
+        """Return `event`, an event of ConverseStream, with joined characters. If a text in the event ends with the
+        first half of a character, the result does not contain this half: it is held back.
         """
         body = event.get("contentBlockDelta")
         if isinstance(body, dict) and isinstance(delta := body.get("delta"), dict):

@@ -156,7 +156,7 @@ class NativeTranscript(Transcript):
     The supported formats are Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama,
     Mistral, Cohere, AI21 and OpenAI. In a flat dialect, a field of the chunk contains the text. In every dialect, the
     last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
-    answer of Titan, the only chunk reports this and has no stop reason.
+    answer of Titan, the stream has only one chunk. This chunk reports the block, and has no stop reason.
 
     `may_end` is True in two cases in which the end of the HTTP body is not an error, although no chunk has completed
     the answer:

@@ -20,10 +20,10 @@ _SETTINGS = frozenset({*_LATENCIES, _TIER})
 
 
 def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
-    """Return the service tier of a call: the tier that `answer` states, or otherwise the tier in `request`. The two can
-    differ, because AWS can use another tier if the requested tier has no capacity.
+    """Return the service tier of a call: the tier that `answer` states, or, if it states none, the tier in `request`.
 
-    `answer` is a response, or the transcript of a stream.
+    The two tiers can differ, because AWS can use another tier if the requested tier has no capacity. `answer` is a
+    response, or the transcript of a stream.
     """
     stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
     if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case

@@ -30,11 +30,11 @@ _JSON = (str, int, float, list, dict, type(None))
 
 
 def unsendable(params: Any, shape: Any = None) -> str | None:
-    """Return a text that names the parts of `params` that cannot be sent, with their places. Return None if there are
-    none.
+    """Return a text that describes the first parts of `params` that cannot be sent (at most three). The text states
+    where in `params` each part is. Return None if all of `params` can be sent.
 
     `shape` is botocore's shape of `params`, or None if `params` are JSON of any form. This function checks the values
-    of all numbers, texts and keys. botocore's validator checks the types.
+    of all numbers, texts and keys, but not the types. botocore's validator checks the types.
     """
     if isinstance(params, dict) and all(map(_plain, params.values())):
         return None
@@ -53,8 +53,9 @@ def says_json(params: Mapping[str, Any]) -> bool:
 
 
 def not_utf8(params: Mapping[str, Any]) -> str | None:
-    """Return a text with the position at which the body of InvokeModel's `params` is not UTF-8, which JSON requires.
-    Return None if the body is UTF-8.
+    """Check whether a JSON body in InvokeModel's `params` is UTF-8, because JSON must be UTF-8.
+
+    Return an error text with the position of the first wrong byte. Return None if the body is UTF-8, or is not JSON.
     """
     body = params.get("body")
     if isinstance(body, (bytes, bytearray)) and says_json(params):
@@ -87,8 +88,10 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return the shape of a member. Inside a document (JSON without a fixed form), return the shape of the document.
-    Return None for members that botocore's validator will refuse.
+    """Return botocore's shape of the member `name` of `shape`.
+
+    If `shape` is a document (JSON without a fixed form), return the document's shape itself. Return None if
+    botocore's validator will refuse the member, for example because the service model does not contain it.
     """
     if getattr(shape, "is_document_type", False):
         return shape

@@ -122,9 +122,10 @@ def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether `chunk` reports that a guardrail blocked the answer. Such a chunk is the last one of the answer,
     although it has no stop reason.
 
-    Some chunks report only that a guardrail intervened: it can have masked a few words, and more chunks follow. A chunk
-    of a blocked answer also contains the guardrail's trace or, for Titan, the total number of output tokens. In the
-    other formats, the only sign is that the chunk is the first one of the answer (`alone`).
+    A chunk can also report that a guardrail intervened but did not block the answer: it masked a few words, for
+    example, and more chunks follow. A chunk of a blocked answer also contains the guardrail's trace or, for Titan, the
+    total number of output tokens. In the other formats, the only sign of a blocked answer is that the chunk is the
+    first one of the answer. `alone` is True for such a first chunk.
     """
     if not intervened(chunk):
         return False
@@ -172,11 +173,11 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Return `usage`, the usage of a stream with reasoning, with corrected cache writes.
+    """Return `usage`, the usage of a stream with reasoning, with a corrected number of cache writes.
 
     AWS sometimes counts the cache writes of such a stream twice. `most_input` is the estimated number of input tokens.
-    If the reported input is larger, the difference is subtracted from the cache writes, but never more than half of
-    them.
+    If AWS reported more input tokens than `most_input`, the excess is subtracted from the cache writes. At most half
+    of the cache writes are subtracted.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input

@@ -30,8 +30,10 @@ _HARMLESS = frozenset({"aws:securetransport"})
 
 
 def key_policy(policy: Any, role_arn: str, actions: Iterable[str]) -> Says:
-    """Return what a KMS key policy decides about these actions of the role. The result is `LEFT_TO_IAM` if the key
-    policy lets the account's IAM policies decide.
+    """Return whether a KMS key policy allows the role these actions. If the results for the actions differ, return the
+    least favorable result.
+
+    The result is `LEFT_TO_IAM` if the key policy lets the account's IAM policies decide.
     """
     account = role_arn.split(":")[4]
     itself = {role_arn, "*"}
@@ -56,8 +58,12 @@ def _key_action(policy: Any, itself: set[str], root: set[str], action: str) -> S
 
 
 def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Says:
-    """Return what a bucket policy decides: `DENIED` if it denies the role this action on the resource, `UNKNOWN` if
-    this depends on a condition, and `SILENT` if it denies nothing.
+    """Return whether a bucket policy denies the role this action on the resource.
+
+    * `DENIED`: the policy denies the action.
+    * `UNKNOWN`: this check cannot decide, because the policy denies the action only under a condition, or to all
+      principals except some (`NotPrincipal`).
+    * `SILENT`: the policy does not deny the action, or denies it only without TLS.
     """
     account = role_arn.split(":")[4]
     whom = {role_arn, "*", account, f"{role_arn.partition(':iam:')[0]}:iam::{account}:root"}

@@ -29,9 +29,11 @@ def examine(
     """Run the probes, and yield the check (the result) of each as soon as the probe has ended. All probes together take
     at most `timeout` seconds.
 
-    A probe can depend on other probes (its `needs`). Those in `probes` run before it. If one of them fails or has no
-    result, the probe is skipped. If a probe takes longer than `world.limit` seconds, its thread is abandoned. An
-    abandoned thread does not keep the program running.
+    A probe can depend on other probes (its `needs`). The needs that are in `probes` run first. If one of these needs
+    fails or has no result, the dependent probe is skipped.
+
+    If a probe takes longer than `world.limit` seconds, its thread is abandoned. An abandoned thread does not keep the
+    program running.
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
@@ -77,9 +79,11 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the result of a probe that is skipped, because the probe `need` has to succeed first and did not.
+    """Return the result of a skipped probe. The probe is skipped because it depends on the probe `need`, which failed
+    or had no result.
 
-    `finding` is the result of the probe `need`. If that probe was itself skipped, its reason is returned again.
+    `finding` is the result of the probe `need`. If `need` was skipped, too, `finding` is returned, because it already
+    contains the original reason.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")

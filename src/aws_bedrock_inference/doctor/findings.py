@@ -41,7 +41,7 @@ class Finding:
       compared.
     * `cause` is the name of a cause in the catalogue. It is empty if the probe found no cause.
     * `fields` are the values of placeholders in the remedies of this cause, such as BUCKET.
-    * `excludes` are causes that the error does not have, as the probe showed.
+    * `excludes` are the causes that the probe excluded: the error does not have them.
     * `of_error` is True if the finding explains the error that the doctor diagnoses.
     """
 

@@ -1,7 +1,7 @@
 """Send requests to IAM's policy simulator, and read its results.
 
-A "principal" is the user or role whose permissions are simulated. The simulator does not evaluate session policies,
-policies of VPC endpoints, and conditions in service control policies:
+A "principal" is the user or role whose permissions are simulated. The simulator evaluates neither session policies, nor
+policies of VPC endpoints, nor conditions in service control policies:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29.
 """
 
@@ -37,9 +37,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user or role whose permissions are simulated, by its ARN.
+    """The user or role whose permissions IAM's policy simulator evaluates. `arn` is its ARN.
 
-    If IAM cannot simulate the caller, the object contains the reason instead.
+    If the simulator cannot evaluate the caller, `arn` is empty, and `reason` states why.
     """
 
     arn: str = ""
@@ -52,7 +52,7 @@ class Principal:
 
 
 def find_principal(world: World) -> Principal:
-    """Return the user or role that makes the calls."""
+    """Return the user or role that makes the calls. If it cannot be simulated, the result contains the reason."""
     key = world.api_key
     if key is not None:
         if not key.user:
@@ -68,9 +68,10 @@ def find_principal(world: World) -> Principal:
 
 
 def _of_iam(world: World, arn: str) -> Principal:
-    """Return the principal for the ARN of a caller, with the ARN that IAM uses.
+    """Return the principal for `arn`, the ARN of the caller. For a session, return the role of the session.
 
-    The ARN of a session does not contain the path of its role, so the path is read from IAM.
+    The ARN of a session does not contain the path of the role, so the role's ARN is read from IAM. If IAM refuses this
+    request, the ARN is built without a path. If IAM does not answer, the result contains only the reason.
     """
     head, _, session = arn.partition(":assumed-role/")
     if not session:
@@ -91,8 +92,8 @@ def judge(
     resources: Sequence[str],
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Send a request to IAM's policy simulator: is the principal allowed these actions on these resources? Return the
-    answer.
+    """Simulate with IAM whether the principal is allowed these actions on these resources. Return the answer of the
+    simulator.
 
     `context` contains the values of condition keys.
     """

@@ -39,10 +39,11 @@ _NAMES = {
 
 
 def named(world: World, name: str) -> str:
-    """Return the value of the placeholder `name` from the text of the error, such as the name of a bucket.
+    """Return the value that the text of the error contains for the placeholder `name`. For example, the value of BUCKET
+    is the name of a bucket.
 
-    Some placeholders are defined in the catalogue, and the others in this file. The result is empty if the text
-    contains no value.
+    Some placeholders are defined in the error catalogue, and the others in this file. The result is empty if the text
+    of the error contains no value for the placeholder.
     """
     own = _NAMES.get(name)
     if own is None:
@@ -138,7 +139,9 @@ class Part:
 
 
 def part_probe(part: Part) -> Probe:
-    """Return the probe (the check of the state) of a kind of resource. The probe runs only if an error is diagnosed."""
+    """Return the probe that checks a resource of the kind `part`. The probe runs only if an error is diagnosed, because
+    it reads the name of the resource from the error's text.
+    """
 
     def examine(world: World) -> Finding:
         params = {name: named(world, placeholder) for name, placeholder in part.names.items()}

@@ -25,8 +25,8 @@ class Probe:
     * `needs` are probes that run first. If one of them fails, this probe is skipped. For example, credentials cannot be
       checked if the network does not work.
     * `tells` are the causes that the probe can prove or exclude. The option `--for` chooses probes by these causes.
-    * `calls` are the API operations that the probe calls, with their IAM names (`sts:GetCallerIdentity`). They only
-      read.
+    * `calls` are the API operations that the probe calls, with their IAM names, such as
+      `sts:GetCallerIdentity`. All these operations only read.
     * `asked` is True if the probe costs something or concerns few users. Such a probe runs only if it is requested, or
       if the error can have one of its causes.
     """

@@ -159,7 +159,8 @@ def data_retention(world: World) -> Finding:
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the data-retention mode of each Region, and the first answer that is an error (or None).
+    """Return the data-retention mode of each Region, and the first failed answer. The second value is None if no answer
+    failed.
 
     A Bedrock project can have its own mode. In the project's Region, this mode replaces the account's mode.
     """

@@ -235,8 +235,9 @@ def _key_in(encryption: dict[str, Any]) -> str:
 
 
 def _key_state(world: World, key: str) -> tuple[Status, str] | None:
-    """Return the status and the message of the finding if the state of the KMS key alone shows whether the key can be
-    used. If the key's policy must be read, too, return None.
+    """Check the state of the KMS key. Return the status and the message of the finding.
+
+    Return None if the state does not show whether the role can use the key. The key's policy must then be read.
     """
     answer = world.ask("kms", "describe_key", KeyId=key)
     if answer.code == "NotFoundException":
@@ -251,8 +252,10 @@ def _key_state(world: World, key: str) -> tuple[Status, str] | None:
 
 
 def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
-    """Evaluate the key's policy for the role. Return the status and the message of the finding. If the key's policy
-    lets IAM decide, also check the role's IAM policies.
+    """Check whether the KMS key's policy allows the role with this ARN to use the key. If the key's policy lets IAM
+    decide, also check the role's IAM policies.
+
+    Return the status and the message of the finding.
     """
     answer = world.ask("kms", "get_key_policy", KeyId=key, PolicyName="default")
     if answer.why is not None:
@@ -283,8 +286,8 @@ _SAID = {
 
 
 def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> list[str] | Finding:
-    """Return the `actions` that IAM does not allow the role on the resource. If IAM could not be queried, return a
-    warning.
+    """Return those of `actions` that the role's IAM policies do not allow on the resource. If the request to
+    IAM's policy simulator failed, return a warning.
     """
     answer = world.ask(
         "iam",
