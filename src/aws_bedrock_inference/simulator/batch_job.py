@@ -168,24 +168,30 @@ class Job:
         return blake2b(seed.encode(), digest_size=8).digest()
 
     def _work(self, at: float, s3: S3) -> None:
-        for record in self._records[self.processed : self.processed + self._rule.chunk]:
+        """Answer the records of the next chunk. `processed` changes last and once. Until then the job stays due, so a
+        request that arrives during the work waits for the complete chunk.
+        """
+        answered: list[Answered] = []
+        for number, record in enumerate(self._records[self.processed : self.processed + self._rule.chunk]):
             if self._told_to_stop is not None:
-                return
-            found = batch_records.answer(record, self._wanted, self._scenario, self._error())
-            self._answered.append(found)
-            self.processed += 1
-            self.failed += found.failed
-            self.succeeded += not found.failed
+                break
+            error = self._error(self.processed + number)
+            answered.append(batch_records.answer(record, self._wanted, self._scenario, error))
+        failed = sum(found.failed for found in answered)
+        self._answered += answered
+        self.failed += failed
+        self.succeeded += len(answered) - failed
+        self.processed += len(answered)
         if self.processed == self.total:
             self._end("Completed", at, s3)
 
-    def _error(self) -> tuple[int, str] | None:
-        """Return the code and message of the error for the next record, or None if the record succeeds.
+    def _error(self, number: int) -> tuple[int, str] | None:
+        """Return the code and message of the error for the record `number`, or None if the record succeeds.
 
         The share of failed records is a setting of the scenario. The failed records are spread evenly.
         """
         share = self._rule.errors
-        if floor((self.processed + 1) * share + 1e-9) == floor(self.processed * share + 1e-9):
+        if floor((number + 1) * share + 1e-9) == floor(number * share + 1e-9):
             return None
         return self._rule.error_code, self._rule.error_message
 
