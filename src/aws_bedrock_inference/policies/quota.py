@@ -66,8 +66,8 @@ class Quota:
 
     Clients with the same `Quota` object share the quota.
 
-    Raises `QuotaExhausted` (the call is larger than `tpm` or `tpd`, or the daily quota is exhausted), `QueueFull` and
-    `DeadlineTooClose`. Emits `QuotaQueued` and `ThrottleReceived`.
+    Raises `QuotaExhausted`, `QueueFull` and `DeadlineTooClose`. `QuotaExhausted` means that the call is larger than
+    `tpm` or `tpd`, that the daily quota is exhausted, or that AWS has set the quota to 0. Emits `QuotaQueued` and `ThrottleReceived`.
     """
 
     def __init__(

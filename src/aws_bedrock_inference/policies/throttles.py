@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Charge the tokens of a call that reported no usage, and end the reservation of the call. If it is unknown whether
-    the service processed the request, charge all reserved tokens. Return the limit that the call exhausted
+    """End the reservation of a call that reported no usage. If it is unknown whether the service processed the request,
+    charge all reserved tokens; otherwise charge no tokens. Return the limit that the call exhausted
     (requests, tokens or tokens per day), or None if the service did not throttle the call.
     """
     fault = outcome.fault if outcome is not None else None
