@@ -53,8 +53,8 @@ class Fallback(Ordered):
       requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. This limit
-      does not apply to throttles on the last route: the quota of that route decides when the call is sent again.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. This limit does not
+      apply to throttles on the last route: the quota of that route decides when the call is sent again.
     * `chance`: the random source of the waits.
 
     If no rule in `on` matches a fault, the fault's cause determines what must differ on the new route. For example, a
@@ -63,9 +63,9 @@ class Fallback(Ordered):
     stays on its route.
 
     The policy records the health of each route. A route whose attempts fail receives a smaller part of the calls. A
-    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. `pin` is
-    an option of a call. A call with a `pin` is sent first on the route that answered the previous call with the same
-    `pin`, unless this route rests.
+    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. `pin` is an option of
+    a call. A call with a `pin` is sent first on the route that answered the previous call with the same `pin`, unless
+    this route rests.
 
     Refuses with `InvalidRequest` a call that no route can answer within the allowed Regions. Emits `FellBack` and
     `RouteHealthChanged`. Raises `ValueError` for invalid options, and if the policy is in a position in the pipeline

@@ -34,8 +34,8 @@ class Verdict(Enum):
     * `WAIT`: it continues to wait.
     * `LEAD`: it sends the request for all calls that wait.
     * `ALONE`: it sends its own request, only for itself.
-    * `AGAIN`: it joins the equal calls again. The call that sent the request has run for so long that it has probably
-      stopped without an end.
+    * `AGAIN`: it joins the equal calls again. The call that sends the request has run for so long that it has
+      probably stopped without a result.
     """
 
     WAIT = "wait"
@@ -135,7 +135,7 @@ class Flights(Locked):
 
     def forget(self, flight: Flight) -> None:
         """Remove a flight (shared request), so that the next equal call starts a new flight. This method is used if the
-        leader (the call that sends the request) has run for so long that it has probably stopped without an end.
+        leader (the call that sends the request) has run for so long that it has probably stopped without a result.
         """
         with self._lock:
             if self._flights.get(flight.key) is flight:

@@ -67,7 +67,9 @@ class Quota:
     Clients with the same `Quota` object share the quota.
 
     Raises `QuotaExhausted`, `QueueFull` and `DeadlineTooClose`. `QuotaExhausted` means that the call is larger than
-    `tpm` or `tpd`, that the daily quota is exhausted, or that AWS has set the quota to 0. Emits `QuotaQueued` and `ThrottleReceived`.
+    `tpm` or `tpd`, that the daily quota is exhausted, or that AWS has set the quota to 0.
+
+    Emits `QuotaQueued`, `ThrottleReceived` and `BurndownChanged`. With a `store`, also emits `StoreChanged`.
     """
 
     def __init__(

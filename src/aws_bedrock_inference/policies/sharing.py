@@ -225,9 +225,10 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return an entry of `LeaseRequest.limits` with the estimated limit of `name` (requests or tokens). If
-        the estimate has grown by less than the fraction `GROWN`, the entry contains the limit before this increase. The
-        reason is that each reported increase changes the estimates of all members.
+        """Return an entry of `LeaseRequest.limits` with the estimated limit of `name` (requests or tokens).
+
+        If the estimate has grown by less than the fraction `GROWN`, the entry contains the limit before this increase.
+        The reason is that each reported increase changes the estimates of all members.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
