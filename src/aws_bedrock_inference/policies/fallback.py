@@ -53,17 +53,19 @@ class Fallback(Ordered):
       requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. If the last route
-      throttles the call, more requests are possible, because the quota decides when to send it again.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. This limit does not
+      apply to throttles on the last route: the quota of that route decides when the call is sent again.
     * `chance`: the random source of the waits.
 
-    Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model. An
-    exhausted daily quota moves it to another Region or account. A lack of capacity moves it to any other route. An
-    invalid request or missing credentials do not move it.
+    If no rule in `on` matches a fault, the fault's cause determines what must differ on the new route. For example, a
+    retired model moves the call to another model. An exhausted daily quota moves the call to another Region or account.
+    A lack of capacity moves the call to any other route. After an invalid request or missing credentials, the call
+    stays on its route.
 
     The policy records the health of each route. A route whose attempts fail receives a smaller part of the calls. A
-    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. Calls with the same
-    `pin` (an option of a call) stay on the route that answered the previous one, unless this route rests.
+    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. `pin` is an option of
+    a call. A call with a `pin` is sent first on the route that answered the previous call with the same `pin`, unless
+    this route rests.
 
     Refuses with `InvalidRequest` a call that no route can answer within the allowed Regions. Emits `FellBack` and
     `RouteHealthChanged`. Raises `ValueError` for invalid options, and if the policy is in a position in the pipeline
@@ -123,7 +125,7 @@ class Fallback(Ordered):
 
     def differences(self, fault: Fault) -> frozenset[str]:
         """Return the properties (such as model or Region) in which another route must differ, so that the call can
-        succeed there after `fault`. Return an empty set if no other route can help.
+        succeed on that route after `fault`. Return an empty set if no other route can help.
         """
         for cause, differences in self.on.items():
             if fnmatchcase(fault.cause, cause) or (cause == FILTERED and fault.cause in FILTER_CAUSES):
@@ -131,8 +133,8 @@ class Fallback(Ordered):
         return elsewhere(fault)
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Release the shares that this process holds in the quotas of the targets. Only a quota with a store has such a
-        share.
+        """Release this process's shares of the targets' quotas. A process has such a share only if the quota has a
+        store, because a store divides the quota among several processes.
         """
         for quota in self.quotas:
             yield from quota.leave()
@@ -142,8 +144,9 @@ class Fallback(Ordered):
 
 
 class Pins(Locked):
-    """The pinned conversations, each with the number of its route. A pinned conversation stays on one route. Only the
-    latest `most` conversations are stored.
+    """The pinned conversations. A pinned conversation stays on one route. For each conversation, this object stores the
+    number of the route: 0 is the requested route, 1 is the first target. Only the conversations that were used last
+    are stored, at most `most`.
     """
 
     def __init__(self, most: int) -> None:

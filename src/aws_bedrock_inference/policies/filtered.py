@@ -141,8 +141,8 @@ class Filtered(Ordered):
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message that replaces filtered content, or None if nothing replaces it. `form` contains the types
-        that the answer can have, such as `str`. A message of another type is not used.
+        """Return the message that replaces filtered content, or None if no message replaces it. `form` is the type that
+        the message must have, such as `str`, or a tuple of such types. A message of another type is not used.
         """
         message: Any = self.on_filtered
         if callable(message):
@@ -186,8 +186,8 @@ def _is_plain(function: Any) -> bool:
 
 
 def _why(outcome: Outcome) -> FilteredContent | None:
-    """Return the reason why an answer or an error of Converse was filtered. Return None if an answer was not
-    filtered, or if only a part of it was filtered.
+    """Return the `FilteredContent` of an answer or an error: it states why the content was filtered. Return None if
+    nothing was filtered, or if only a part of the answer was filtered.
     """
     if outcome.fault is not None:
         return filtered_by(outcome.fault)
@@ -215,8 +215,11 @@ def _request_id(outcome: Outcome) -> str | None:
 
 
 def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
-    """Return the outcome of a filtered answer, in which a fault reports the filtered content. Its value still contains
-    the received content. `head` is the answer's response without the content; the fault receives its metadata.
+    """Return the outcome of a filtered answer, with a fault that reports the filtered content. The value of the
+    outcome still contains the received content. `head` is the answer's response. The fault contains the metadata of
+    this response.
+
+    If the outcome already has a fault, return the outcome unchanged.
     """
     if outcome.fault is not None:
         return outcome

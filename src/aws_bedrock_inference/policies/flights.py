@@ -5,9 +5,10 @@ results:
 
 * the answer;
 * the leader's fault, if each equal request would fail in the same way;
-* a notice that the leader has ended without either. Only the first follower receives the notice. It is then the leader.
+* a notice that the leader has ended without an answer and without such a fault. Only the first follower receives this
+  notice. This follower is then the leader.
 
-If `LEADERS` leaders of one flight have failed, each follower sends its own request.
+If `LEADERS` leaders of one flight have failed, each remaining follower sends its own request.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Verdict(Enum):
     * `WAIT`: it continues to wait.
     * `LEAD`: it sends the request for all calls that wait.
     * `ALONE`: it sends its own request, only for itself.
-    * `AGAIN`: it joins the equal calls again, because the call that sent the request is lost.
+    * `AGAIN`: it joins the equal calls again. The call that sends the request has run for so long that it has
+      probably stopped without a result.
     """
 
     WAIT = "wait"
@@ -76,8 +78,8 @@ class Follower:
 class Flight:
     """The request that equal calls with one key share.
 
-    * `expired`: a stored answer that is too old, or None.
-    * `looked`: True if the store was queried.
+    * `expired`: an answer from the store that is too old, or None.
+    * `looked`: True if a call has already looked for an answer in the store.
     * `led_since`: the time at which the current leader (the call that sends the request) started.
     * `held_since`: while the leader's caller processes an item of a stream, the time at which it received this item;
       otherwise infinity.
@@ -132,8 +134,8 @@ class Flights(Locked):
             return follower.verdict
 
     def forget(self, flight: Flight) -> None:
-        """Remove a flight (shared request) whose leader (the call that sends it) is lost, so that the next equal call
-        starts a new flight.
+        """Remove a flight (shared request), so that the next equal call starts a new flight. This method is used if the
+        leader (the call that sends the request) has run for so long that it has probably stopped without a result.
         """
         with self._lock:
             if self._flights.get(flight.key) is flight:
@@ -153,9 +155,11 @@ class Flights(Locked):
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Make the next follower (a waiting call) the leader, which sends the request. `failed` is True if the present
-        leader failed. It is False if its call was cancelled, or if its caller stopped reading. A follower that cannot
-        be woken is skipped, because its event loop is closed.
+        """Make the next follower (a waiting call) the leader, which sends the request. A follower whose event loop has
+        closed cannot be woken, and is skipped. If `LEADERS` leaders have failed, each follower sends its own request.
+
+        `failed` is True if the present leader failed. `failed` is False if the leader was cancelled, or if the program
+        stopped reading the leader's stream.
         """
         flight.held_since = inf
         flight.failures += failed

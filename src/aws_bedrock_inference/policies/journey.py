@@ -158,8 +158,9 @@ class Journey:
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should leave `leg`, the last route, and wait for a route that is before it in the
-        list: one whose quota will send the throttled call again. Otherwise return False.
+        """Return True if the call should leave `leg`, the last route, and return to an earlier route; otherwise return
+        False. The call returns if the earlier route throttled the call and comes before `leg` in the list. The quota of
+        the earlier route then decides when the call is sent again.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -238,7 +239,9 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome. Add a fault if its answer was filtered and the option `on` has the key `filtered`."""
+        """Return the outcome. If the option `on` has the key `filtered`, add a fault to the outcome of a filtered
+        answer.
+        """
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
@@ -257,7 +260,7 @@ class Journey:
 
     def _failed(self) -> Outcome:
         """Return the outcome of the call after no route answered. It is the outcome of the first route in the list to
-        which a request was sent, with the results of the other routes.
+        which a request was sent. The results of the other routes are added to this outcome.
         """
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())

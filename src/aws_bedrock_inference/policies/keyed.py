@@ -1,6 +1,6 @@
 """Store one object for each key, such as a circuit breaker for each model. An object is created when its key is first
-used, and removed when it is idle. Keys contain model ids from callers, so without this removal there could be any
-number of them.
+used, and removed when it is idle. Keys contain model ids, which callers choose. Without this removal, the number of
+stored objects could grow without limit.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MANY = 256
 
 class Keyed(dict[str, T]):
     """A dictionary that removes idle values. A value is idle if `idle(value, now)` returns True: a new value would act
-    in the same way. If a thread still uses a value that another thread removes, this is harmless: later calls use a new
-    value.
+    in the same way. One thread can remove a value that another thread still uses. This is harmless, because later calls
+    use a new value that acts in the same way.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:

@@ -32,9 +32,9 @@ class MaxCost(Ordered):
     of the limit waits until calls in flight have ended. If no call is in flight, one more attempt is sent, even if its
     expected cost does not fit.
 
-    The maximum cost of an attempt is the price of its input and of max_tokens. The first attempt reserves this maximum.
-    Most calls cost less than their maximum. Therefore all later attempts, of any call, reserve only a fraction of it:
-    the average ratio of actual cost to maximum cost so far.
+    The maximum cost of an attempt is the price of its input and of max_tokens. Until one attempt has ended, each
+    attempt reserves this maximum. Most attempts cost less than their maximum. Therefore later attempts, of any call,
+    reserve only a fraction of their maximum: the average ratio of actual cost to maximum cost so far.
 
     The total cost can therefore exceed the limit in two cases: the last call costs more than the rest of the limit, or
     the calls in flight cost more than the average. If it is unknown whether the service processed an attempt, its

@@ -92,8 +92,8 @@ class Places:
     def strays(
         self, route: Route, place: Place | None, now: float, seconds: float
     ) -> Generator[Effect, Any, str | None]:
-        """Return the reason to refuse calls on `route` if a Region that is not allowed could answer them. Return None
-        if all Regions that can answer are allowed.
+        """Return the reason to refuse calls on `route` if a Region that is not allowed could answer them, or if it is
+        unknown which Regions can answer them. Return None if all Regions that can answer are allowed.
         """
         if self.within is None:
             return None
@@ -138,8 +138,8 @@ def found_leg(
     """Return the route with this number as a `Leg` for `call`, or the reason why the call cannot use this route.
     `needs` is a function that returns the abilities that the call needs of a model.
 
-    A target can be the same route as the requested one. It is not used a second time. The reason is then an empty text,
-    because a user does not need to know it.
+    If a target is the same route as the requested route, the call cannot use this target. The reason is then an empty
+    text. It is not logged, because the user does not need to correct anything.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None

@@ -46,8 +46,13 @@ class Pool:
         return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
 
     def idle(self, now: float) -> bool:
-        """Return True if this object can be deleted, because a new one would act in the same way; otherwise return
-        False. This is the case if no call is in flight, waiting or counted, and nothing has been learned.
+        """Return True if this object can be deleted, because a new object would act in the same way.
+
+        Otherwise return False. This object can be deleted if all of these conditions are true:
+
+        * No call is in flight or waiting.
+        * No recent use counts against the quota, and the daily quota is not exhausted.
+        * The estimated limits, the concurrency limit and the burndown are still those of a new object.
         """
         ledger = self.ledger
         taken = ledger.snapshot(now)

@@ -51,7 +51,8 @@ class Quota:
     models of a Region together. A configured limit is never exceeded. If the service allows less, the estimated limit
     is lowered. Limits that are not configured are estimated from throttles. Before a call is sent, its input and
     `max_tokens` are reserved. When the call ends, only the tokens that it really used remain charged. If a call does
-    not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
+    not fit, it waits. Calls with a higher priority are admitted first. Calls of the same priority are admitted from
+    each tenant in turn, and the calls of one tenant in the order of their arrival.
 
     `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
     this number. `waiting`, default 10,000, limits the queue: a call is refused if at least this number of calls would
@@ -59,14 +60,16 @@ class Quota:
     for the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all processes with the same store share
     one quota, except for `tpd`. If the store cannot be used at all, the first call raises `StoreUnusable`.
 
-    `shares` are guaranteed parts, not maximum parts: {"batch": 0.2} reserves a fifth of this process's quota for batch
-    calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The default is
-    0.05 for each priority.
+    `shares` sets the guaranteed part of this process's quota for each priority. {"batch": 0.2} reserves a fifth of the
+    quota for batch calls that wait behind higher priorities. A share is not a maximum: batch calls can also use all
+    quota that other calls do not need. The default is 0.05 for each priority.
 
     Clients with the same `Quota` object share the quota.
 
-    Raises `QuotaExhausted` (the call is larger than `tpm` or `tpd`, or the daily quota is exhausted), `QueueFull` and
-    `DeadlineTooClose`. Emits `QuotaQueued` and `ThrottleReceived`.
+    Raises `QuotaExhausted`, `QueueFull` and `DeadlineTooClose`. `QuotaExhausted` means that the call is larger than
+    `tpm` or `tpd`, that the daily quota is exhausted, or that AWS has set the quota to 0.
+
+    Emits `QuotaQueued`, `ThrottleReceived` and `BurndownChanged`. With a `store`, also emits `StoreChanged`.
     """
 
     def __init__(
@@ -187,8 +190,8 @@ class Quota:
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return a tuple (key, state, use) for each quota in use. The key joins account, Region, model and pool with
-        `|`.
+        """Return a tuple for each quota in use: the quota's key, its state, and a `Snapshot` of the requests and tokens
+        that are used now. The key joins account, Region, model and quota pool with `|`.
         """
         now = self._clock()
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
@@ -297,7 +300,9 @@ class Quota:
 
 
 def _aside(step: Step, call: Call, clock: Clock) -> Flow:
-    """Run a call without this quota, because the call uses no quota or has its own (a target's of a `Fallback`)."""
+    """Run a call without this quota. The call uses no quota, or it is sent to a target of a `Fallback`. Each target
+    has its own quota, and this quota is then used.
+    """
     if call.quota is not None and call.estimate.metered:
         step = call.quota.around(step, clock)
         call = call._replace(quota=None)

@@ -87,7 +87,9 @@ def budget_exhausted(spent: float, limit: float) -> Fault:
 
 
 def price_unknown(route: str) -> Fault:
-    """Return the fault of a call whose price is unknown. `MaxCost` refuses it, because it cannot limit its cost."""
+    """Return the fault of a call whose price is unknown. `MaxCost` refuses such a call, because it cannot limit an
+    unknown cost.
+    """
     return refusal(
         "PriceUnknown",
         f"the price of {route} is unknown, so MaxCost cannot limit its cost",

@@ -37,12 +37,12 @@ class Resume(Ordered):
     """A policy for streams that break after their first content. `Retry` does not retry such a stream, because it would
     deliver the first part of the text twice.
 
-    * `on_interrupt`, default `raise`: what happens if the call does not set its own value. `raise` raises the fault,
-      with the content that was received. `restart` delivers an `Interrupted` and then a complete new answer. `continue`
-      asks the model to continue the received content, and removes the overlap, so that the caller reads one text. Half
-      a tool call or half of a JSON answer cannot be continued, and the service can refuse a continuation as invalid. In
-      these cases, `continue` does the same as `restart`. The default is `raise`, because only the caller knows whether
-      the delivered text can be withdrawn.
+    * `on_interrupt`, default `raise`: what happens after a break. A call can set its own value. `raise` raises the
+      fault, with the content that was received. `restart` delivers an `Interrupted` and then a complete new answer.
+      `continue` asks the model to continue the received content, and removes the overlap, so that the caller reads one
+      text. Half a tool call or half of a JSON answer cannot be continued, and the service can refuse a continuation as
+      invalid. In these cases, `continue` does the same as `restart`. The default is `raise`, because only the caller
+      knows whether the delivered text can be withdrawn.
     * `interruptions`, default 3: the maximum number of times that one answer is resumed. Each continuation or
       restart costs the whole input again.
     * `chance`: the random source of the waits.
@@ -132,8 +132,8 @@ class Resume(Ordered):
         return "the next part would start after the deadline" if start >= call.deadline else None
 
     def _how(self, call: Call, transcript: Transcript, ways: Sequence[Joint]) -> Joint:
-        """Return the first of `ways` (ways to resume) that is possible for this call and the part of its answer that
-        arrived.
+        """Return the first of `ways` (ways to resume) that is possible for this call and for the received part of its
+        answer. Return `restart` if the call requests it, or if the received part cannot be continued.
         """
         anew = (call.on_interrupt or self.on_interrupt) == "restart"
         if anew or not can_be_continued(call.params, transcript.message()):

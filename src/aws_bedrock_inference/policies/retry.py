@@ -105,8 +105,9 @@ class Retry(Ordered):
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the number of tokens that AWS may have charged for a failed attempt. A service that received the request
-    and sent no error status may have generated the whole answer. The result is then all tokens that the call reserved
-    (input and `max_tokens`). Otherwise it is 0.
+    """Return the number of tokens that AWS may have charged for a failed attempt.
+
+    If the service received the request and sent no error status, it may have generated the whole answer. Then return
+    the number of tokens that the call reserved for its input and `max_tokens`. In all other cases, return 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

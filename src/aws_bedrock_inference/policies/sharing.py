@@ -4,10 +4,11 @@ About once a second, one call reports to the store what this process needs. The 
 the quota that the process can use for a few seconds. When the lease has expired, by the process's own clock, the
 process sends no calls until the store has renewed the lease.
 
-If the store fails, it cannot grant the share to another process. So while the lease is valid, the process extends it.
-If the lease has already expired, calls wait for a second request to the store. If it also fails, the process uses the
-quota divided by the last known number of members, but at most its last share. A process that never reached the store
-uses a tenth of the quota. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
+While the store fails, it cannot grant the share of this process to another process. Therefore the process extends a
+lease that is still valid. If the lease has already expired, calls wait until a second request is sent to the store. If
+the second request also fails, the process uses the quota divided by the last known number of members, but at most its
+last share. A process that never reached the store uses a tenth of the quota. If the store cannot be used at all, the
+first call raises `StoreUnusable`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Membership:
         self._use(0.0, {}, 0.0, -inf)
 
     def after_fork(self) -> None:
-        """Use no share of the quota in a forked child until the store grants one. The lease is the parent's."""
+        """Use no share of the quota in a forked child until the store grants one. The lease belongs to the parent."""
         self.due = self._ledger.window.leased_until = -inf
 
     def lapsed(self, now: float) -> bool:
@@ -139,8 +140,10 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log a warning, once, if other processes in the same store do not know their AWS account. The store cannot
-        know that they use this account, and lets them use the quota a second time.
+        """Log a warning, once, if other processes use this store and this model but do not know their AWS account.
+
+        Their account can be the account of this process. The store cannot know this, and grants the whole quota twice:
+        once to the processes that know the account, and once to the other processes.
         """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
@@ -176,8 +179,8 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Send the next request to the store earlier if a call waits that the last request did not report: it reported
-        no waiting call with this priority and tenant.
+        """Send the next request to the store earlier, for a waiting call with this priority and tenant. If the last
+        request already reported such a waiting call, or if the store fails, change nothing.
         """
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
@@ -201,7 +204,9 @@ class Membership:
         return self._name
 
     def _leaving(self) -> StoreRequest[None] | None:
-        """Stop using the share of the quota, and return the request that frees the share, or None without a share."""
+        """Stop using the share of the quota, and return the request that frees the share. If this process has no
+        share, or if the store fails, do nothing and return None.
+        """
         if self._pid != os.getpid() or self._share == 0.0 or self._failures:
             return None
         self.due = self._ledger.window.leased_until = -inf
@@ -220,9 +225,10 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return an entry of `LeaseRequest.limits` with the estimated limit of `name` (requests or tokens). Increases
-        below the fraction `GROWN` are not reported, because each reported increase changes the estimates of all
-        members.
+        """Return an entry of `LeaseRequest.limits` with the estimated limit of `name` (requests or tokens).
+
+        If the estimate has grown by less than the fraction `GROWN`, the entry contains the limit before this increase.
+        The reason is that each reported increase changes the estimates of all members.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted

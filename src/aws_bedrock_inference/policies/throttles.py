@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Charge the tokens of a call that reported no usage, and end the reservation of the call. If it is unknown whether
-    the service processed the request, charge all reserved tokens. Return the dimension (requests or tokens) that
-    the service throttled, or None if it did not throttle the call.
+    """End the reservation of a call that reported no usage. If it is unknown whether the service processed the request,
+    charge all reserved tokens; otherwise charge no tokens. Return the limit that the call exhausted
+    (requests, tokens or tokens per day), or None if the service did not throttle the call.
     """
     fault = outcome.fault if outcome is not None else None
     if not ticket.admitted or (fault is not None and not fault.reached):
@@ -54,8 +54,8 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
     dimension: requests, tokens or tokens per day.
 
     If the daily quota is exhausted, the call fails. The fault states the seconds after which the caller can send the
-    call again (`retry_after`). In all other cases, the quota decides when the call is sent again, and the fault is
-    marked as `paced`. It is not marked if throttles have continued for too long.
+    call again (`retry_after`). If another limit is exhausted, the fault is marked as `paced`: the quota decides when
+    the call is sent again. The fault is not marked if throttles have continued for too long.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)

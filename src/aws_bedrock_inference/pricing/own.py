@@ -32,8 +32,8 @@ _NAMES = tuple(each.name for each in fields(Rates) if not each.name.startswith("
 
 @cache
 def read(path: str) -> dict[str, dict[str, float]]:
-    """Return the prices in the file at `path`, by model id. The file is read only once. A price that a model's table
-    does not contain is unknown.
+    """Return the prices in the file at `path`, as one dictionary for each model id. The file is read only once. A price
+    that a model's dictionary does not contain is unknown.
 
     Raises `ValueError` if the file cannot be read or is invalid. The message states the reason.
     """

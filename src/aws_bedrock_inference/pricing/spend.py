@@ -58,9 +58,9 @@ class Spend(Locked):
     """The cost of all calls in US dollars: the amount that was spent, and the amount that calls in flight have
     reserved.
 
-    The first call reserves `most`, its highest possible cost. Later calls reserve only a part of `most`, because
-    answers are usually shorter than the maximum. This part is the average ratio of actual cost to highest possible cost
-    so far.
+    Until one call has ended, each call reserves `most`, its highest possible cost. Later calls reserve only a fraction
+    of `most`, because answers are usually shorter than the maximum. This fraction is the average ratio of actual cost
+    to highest possible cost so far.
 
     A call is admitted if its reservation fits into `limit`, or if no other call is in flight. The limit can therefore
     be exceeded in two cases: a single call costs more than the rest of the limit, or calls in flight cost more than the
@@ -80,7 +80,7 @@ class Spend(Locked):
         self._queue: deque[Hold] = deque()
 
     def after_fork(self) -> None:
-        """In a forked child, forget the parent's calls."""
+        """In a forked child, forget the parent's calls in flight and in the queue. The spent amount remains."""
         super().after_fork()
         self._in_flight, self._reserved, self._queue = set(), 0, deque()
 
