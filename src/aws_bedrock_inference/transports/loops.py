@@ -150,7 +150,7 @@ class _Connector(aiohttp.TCPConnector):
         return bool(self._acquired)
 
     def forget(self) -> None:
-        """Use none of the existing connections for another request."""
+        """From now on, use only new connections. No existing connection is used for another request."""
         self.era += 1
 
     def retire(self) -> None:
