@@ -89,8 +89,9 @@ class Wire:
 
 
 class Wires:
-    """The pool of idle connections. It uses only atomic operations. With a lock, a forked child could inherit the lock
-    in its locked state.
+    """The pool of idle connections. Threads can share it, because it uses only atomic operations.
+
+    It has no lock. If another thread held a lock during a fork, the lock would never be released in the child.
     """
 
     def __init__(self, dial: Callable[[Exchange], Any], clock: Clock) -> None:
