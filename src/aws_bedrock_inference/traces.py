@@ -29,8 +29,8 @@ _span_of: list[SpanOf] = []
 
 
 def provide(span_of: SpanOf) -> Callable[[], None]:
-    """From now on, let `ids` call the function `span_of` to find the span of a call. Call the returned function to end
-    this.
+    """Register the function `span_of`, with which `ids` finds the span of a call. Call the returned function to remove
+    `span_of` again.
     """
     _span_of.append(span_of)
     return lambda: _span_of.remove(span_of)

@@ -51,9 +51,11 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Return the number of bytes of `part`, the value of a member of the dictionary `block`, if it is text or JSON.
-    Otherwise, for example if it is a picture, add it to the list `apart` and return 0. The name of the member
-    determines `kind`.
+    """Measure `part`, which is the value of one member of the dictionary `block`. The name of this member determines
+    `kind`.
+
+    If `part` is text or JSON, return its number of bytes. If `part` is a picture or similar content, add it to the list
+    `apart` and return 0.
     """
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)

@@ -26,7 +26,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
     refuse it. Not every model supports CountTokens. Sources:
     https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report of the refusal.
 
-    Raises `ValueError` for another operation, and if `params` do not contain the content to count.
+    Raises `ValueError` for another operation. Also raises it if `params` contain no `modelId`, or no content to count.
     """
     if "modelId" not in params:
         raise ValueError("count_request(): params have no modelId; add the id of the model for which to count tokens")
@@ -43,7 +43,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
-    """Return `estimate` with the number of input tokens that AWS counted."""
+    """Return a copy of `estimate` that contains `input_tokens`, the number that AWS counted."""
     if not is_number(input_tokens, least=0, whole=True):
         raise ValueError(
             f"exactly(input_tokens={shown(input_tokens)}): pass the inputTokens that count_tokens returned"

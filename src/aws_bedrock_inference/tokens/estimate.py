@@ -50,7 +50,7 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
 
     The output tokens are the request's max_tokens, or the model's maximum if the request sets none. The tokens of text
     are computed with the tokens per byte that `gauge` (a `TokenGauge`) has learned. Without a gauge, four bytes count
-    as one token.
+    as one token. The operation `count_tokens` uses no quota, so its estimate is `UNMETERED`.
 
     Raises `BodyError` for a body of InvokeModel that no model can read.
     """
@@ -95,8 +95,10 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
 
 def _body(params: Mapping[str, Any]) -> Any:
-    """Return the parsed JSON of an InvokeModel body. If the body is not JSON, return its text, or an empty object if it
-    has no text that can be counted.
+    """Return the content of an InvokeModel body, so that it can be measured.
+
+    A body of JSON is parsed. A `str` that is not JSON is returned unchanged. For every other body, such as a file or
+    bytes of another format, the result is an empty dictionary.
     """
     body = params["body"]
     if not isinstance(body, (str, bytes, bytearray)):

@@ -31,8 +31,10 @@ class Warned(Locked):
         super().__init__()
 
     def first(self, model: str) -> bool:
-        """Return True if there was no warning for `model` yet, and store the model. If the maximum number of models is
-        already stored, return False.
+        """Return whether to emit a warning for `model` now, and store the model.
+
+        The result is True only for the first call with this model. If too many models are already stored, the result is
+        False for every new model, and the new model is not stored.
         """
         if model in self._models:
             return False

@@ -49,7 +49,7 @@ class _Data(NamedTuple):
         return len(self.content) * 3 // 4 if self.encoded else len(self.content)
 
     def head(self) -> bytes:
-        """Return as many bytes from the beginning as are needed to find the size of a picture."""
+        """Return the first bytes of the content. The width and height of a picture can be found in them."""
         if isinstance(self.content, bytes):
             return self.content[:HEAD]
         short = _decoded(self.content[:64])

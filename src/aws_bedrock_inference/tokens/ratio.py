@@ -29,9 +29,12 @@ SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """The number of tokens per byte of text on one model. `mean` is the weighted mean of the values observed so far,
-    and `sigma` is their standard deviation. `answers` is the number of these values: one for each answer that reported
-    its input tokens.
+    """The number of tokens per byte of text on one model. Each answer that reports its input tokens yields one observed
+    value.
+
+    * `mean`: the weighted mean of the observed values and of the default (one token for four bytes).
+    * `sigma`: the weighted standard deviation of the observed values.
+    * `answers`: the number of the observed values.
     """
 
     mean: float

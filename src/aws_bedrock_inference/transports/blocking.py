@@ -102,16 +102,19 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. If the identity must be renewed, a background thread renews it. The
-        renewal can last longer than the call. Therefore the call waits only until its own deadline.
+        """Return the identity that signs the call. A background thread renews the identity, because the renewal can
+        last longer than the call. The call waits for the renewal only if the current identity may expire too soon. This
+        wait ends at the latest with the attempt or the call.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
         return self._signer.current() or renewal.result(exchange.left())
 
     def _replaced(self, identity: Any, exchange: Exchange) -> bool:
-        """Read the credentials again after the service refused `identity`, and return whether they have changed. A
-        background thread reads them, and the call waits at most until its own deadline.
+        """Read the credentials again after the service refused `identity`, and return whether they have changed.
+
+        A background thread reads the credentials. The call waits for this thread at most until the attempt or the call
+        ends. If the credentials cannot be read, the result is False.
         """
         try:
             reading = background.start(
@@ -163,8 +166,8 @@ class _Body:
         self._exchange = exchange
 
     def read(self, limit: str) -> bytes:
-        """Return the bytes that have arrived. If none have arrived, wait for them, for at most the time limit with the
-        name `limit`. Return empty bytes at the end of the body.
+        """Return the bytes that have arrived. If no bytes have arrived, wait for the next ones. `limit` is the name of
+        the time limit of this wait. Return empty bytes at the end of the body.
         """
         data = self._answer.take()
         if not data:

@@ -59,9 +59,10 @@ class Dialler:
                 self._tunnel = _connect_request(*self._there, proxy_authorization(endpoint.proxy))
 
     def dial(self, exchange: Exchange) -> Any:
-        """Return a connected socket. If the proxy also uses TLS, the TLS connection to the endpoint runs inside the TLS
-        connection to the proxy. The result is then an object of urllib3 that acts like a socket. Raises `Failed`, and
-        `TimeoutError` when the time limit in `exchange` has expired.
+        """Return a connected socket. Raises `Failed`, and `TimeoutError` when the time limit in `exchange` has expired.
+
+        If both the proxy and the endpoint use TLS, the TLS connection to the endpoint runs inside the TLS connection to
+        the proxy. The result is then an object of urllib3 that acts like a socket.
         """
         try:
             wire: Any = _connected(_addresses(*self._first, exchange), exchange)

@@ -70,9 +70,9 @@ class Endpoint:
     """The endpoint of calls.
 
     * `url`: the URL, without a trailing slash.
-    * `account`: the account of the credentials, or empty if the credentials do not contain it.
-    * `whose`: the account, or otherwise a name for the access key. It is empty if the credentials must be fetched
-      first.
+    * `account`: the AWS account of the credentials, or empty if the account is unknown before they are fetched.
+    * `whose`: the same account. If the account is unknown, `whose` is a name for the fixed access key. If there is no
+      fixed access key either, `whose` is empty.
     * `principal`: a hash of the signing identity (see `principals`).
     * `proxy`: the proxy's URL, or None.
     * `verify`: the path of the CA bundle, or True for botocore's own bundle.
@@ -116,14 +116,25 @@ def unread_region() -> str:
 def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
     """Return the address to which boto3 would send a call, with the signer that boto3 would use.
 
-    `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint,
-    proxies, the CA bundle, credentials and the bearer token (`AWS_BEARER_TOKEN_BEDROCK`). It also finds an endpoint in
-    `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, in `AWS_ENDPOINT_URL`, and in the services section of the profile, and obeys the
-    settings for FIPS and dual-stack. Client certificates and `proxies_config` are not used.
+    `session` is a boto3 or botocore session, or None for boto3's default session. As in boto3, these settings are
+    found:
 
-    Raises `NoRegion` if no Region is found, and `InvalidProxy` if the proxy's URL is invalid. Raises
-    `InvalidEndpointConfigurationError` if a bearer token would be sent unencrypted to another machine. Raises boto3's
-    exceptions for an invalid profile or endpoint.
+    * the Region, proxies, the CA bundle and credentials
+    * the bearer token in `AWS_BEARER_TOKEN_BEDROCK`
+    * the endpoint in `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, in `AWS_ENDPOINT_URL`, or in the services section of the
+      profile
+    * the settings for FIPS and dual-stack
+
+    Client certificates and `proxies_config` are not used.
+
+    These exceptions are raised:
+
+    * `NoRegion` if no Region is found.
+    * `InvalidProxy` if the proxy's URL is invalid.
+    * `UnreadableCredentials` if the source of the credentials does not return JSON.
+    * `InvalidEndpointConfigurationError` if no connection to the URL is possible, or if a bearer token would be sent
+      unencrypted to another machine.
+    * boto3's exceptions for an invalid profile or endpoint.
     """
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)

@@ -118,8 +118,10 @@ class OpenAnswer(Generic[B]):
 
     @property
     def begun(self) -> bool:
-        """True if the answer has already contained content. The next wait for bytes is then limited by
-        `Timeout(idle=...)`; before the first content, it is limited by `Timeout(first_content=...)`.
+        """True if the answer has already contained content.
+
+        Before the first content, the next wait for bytes is limited by `Timeout(first_content=...)`. After it, each
+        wait is limited by `Timeout(idle=...)`.
         """
         return self._limit == "idle"
 

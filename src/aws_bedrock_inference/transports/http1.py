@@ -84,8 +84,10 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks (a size and its data) in `data`. Return the rest for h11, which then reads all that
-        follows.
+        """Read the plain chunks at the start of `data`. A plain chunk is a line with only the size, and the data.
+
+        Return the rest of `data` from the first part that is not a plain chunk. h11 then reads this rest and all later
+        bytes. Return None if there is no such part.
         """
         if data:
             rest = chunks.feed(data, self._body)

@@ -31,8 +31,10 @@ def literal(host: str, port: int) -> list[Address] | None:
 
 
 def look_up(host: str, port: int) -> Future[list[Address]]:
-    """Start to look up `host`, or join a look-up of `host` that is already running. The result contains at least one
-    address. Raises `BackgroundFull`.
+    """Start to look up `host` in the background, and return the future of its addresses. A successful look-up finds at
+    least one address. If a look-up of `host` is already running, its future is returned.
+
+    Raises `BackgroundFull`.
     """
     return background.start(("address", host, port), lambda: _addresses(host, port))
 

@@ -150,7 +150,7 @@ class _Connector(aiohttp.TCPConnector):
         return bool(self._acquired)
 
     def forget(self) -> None:
-        """Use none of the existing connections for another request."""
+        """From now on, use only new connections. No existing connection is used for another request."""
         self.era += 1
 
     def retire(self) -> None:
@@ -207,8 +207,13 @@ class _Handler(ResponseHandler):
         super().data_received(data)
 
     async def read(self) -> Any:
-        """Return the next head of an answer (its status and headers). Raise an error if its status line is not
-        HTTP/1.1 or HTTP/1.0, if there are too many interim answers, or if the server switches protocols.
+        """Return the next head of an answer (its status and headers).
+
+        Raises an error in three cases:
+
+        * The head is not valid HTTP/1.1 or HTTP/1.0.
+        * There are too many interim answers (status 1xx).
+        * The server switches to another protocol.
         """
         try:
             answer = await super().read()

@@ -70,8 +70,9 @@ class Operation:
     """One operation of the service `bedrock-runtime`. `stream` is the name of the response's member with the event
     stream, or None.
 
-    `plain(params)` returns whether boto3's `params` are valid and consist of JSON values only. This module writes plain
-    params without botocore, at a third of the cost. botocore writes all other params. Call `plain` once for each call.
+    `plain(params)` returns whether boto3's `params` are valid and consist only of JSON values and bytes. Such params
+    are called plain. This module writes the request for plain params without botocore, at a third of the cost. botocore
+    writes the request for all other params. Call `plain` once for each call.
     """
 
     def __init__(self, service: ServiceModel, model: OperationModel) -> None:
@@ -199,7 +200,9 @@ class Operation:
         return {} if read is None else {name: _as_modelled(read, read_json(payload) if payload else {})}
 
     def event_status(self, exception: str) -> int | None:
-        """Return the HTTP status of a stream's exception from the service model. Return None if it has none."""
+        """Return the HTTP status of the stream's exception with the name `exception`. Return None if the service model
+        states no status for this exception.
+        """
         shape = self._events.members.get(exception)
         status: int | None = shape.metadata.get("error", {}).get("httpStatusCode") if shape is not None else None
         return status
@@ -267,7 +270,9 @@ def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _only_json(model: OperationModel, labels: frozenset[str]) -> bool:
-    """Return whether a request of the operation `model` consists only of JSON, apart from the `labels` in its path."""
+    """Return whether a request of the operation `model` consists only of a path and a JSON body. `labels` are the names
+    of the parameters in the path, such as `modelId`.
+    """
     shape: Any = model.input_shape
     if shape is None or "payload" in shape.serialization or model.endpoint is not None:
         return False
@@ -287,7 +292,10 @@ def _bytes(body: Any) -> bytes:
 
 
 def _places(shape: Any) -> dict[str, str]:
-    """Return the path of each member of a request, such as `inferenceConfig.maxTokens` for `maxTokens`."""
+    """Return a dictionary from the name of each member of a request to the path of the member.
+
+    For example, `maxTokens` has the path `inferenceConfig.maxTokens`. The dictionary contains the two upper levels.
+    """
     places: dict[str, str] = {}
     for name, member in shape.members.items() if shape is not None else ():
         for inner in member.members if member.type_name == "structure" else ():

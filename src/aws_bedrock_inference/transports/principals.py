@@ -22,13 +22,15 @@ _ACCOUNT = re.compile(r"(?:arn:[\w-]{1,20}:iam::)?(\d{12})(?::role/| )")
 def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return a hash of the identity that signs for botocore's session `core`, or an empty text if nothing is signed.
 
-    Two processes have the same hash only if they use the same role (of an `AssumedRole` or a profile), the same access
-    key or the same token. If a bearer token is sent instead of a signature, `token_for` is the service's signing name,
-    with which botocore finds the token. Otherwise it is None.
+    Two processes have the same hash only if they use the same role, the same access key or the same token.
 
-    Temporary keys of a role keep their hash when they are renewed, but only if the program (`AssumedRole`), a profile
-    or `AWS_ROLE_ARN` names the role. All other temporary keys, such as those of an instance, have a new hash after each
-    renewal. Credentials that must first be fetched have a random hash.
+    If a bearer token is sent instead of a signature, `token_for` is the service's signing name. botocore finds the
+    token by this name. If calls are signed, `token_for` is None.
+
+    The temporary keys of a role have the same hash after a renewal if the name of the role is known. The name is known
+    from the program (`AssumedRole`), a profile or `AWS_ROLE_ARN`. All other temporary keys, such as those of an
+    instance, have a new hash after each renewal. Other credentials and tokens that must first be fetched have a random
+    hash.
     """
     if token_for is not None:
         token = core.get_auth_token(signing_name=token_for)
@@ -70,8 +72,10 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def _stated(core: Any) -> str:
-    """Return the account that the user sets. This function reads `AWS_ACCOUNT_ID`, because botocore reads this variable
-    only if the environment also contains the access keys.
+    """Return the account that the user sets in `AWS_ACCOUNT_ID` or in the profile, or an empty text.
+
+    This function itself reads `AWS_ACCOUNT_ID`, because botocore reads this variable only together with access keys in
+    the environment.
     """
     return os.environ.get("AWS_ACCOUNT_ID") or str(core.get_scoped_config().get("aws_account_id", ""))
 

@@ -22,10 +22,11 @@ _SAME = (
 
 
 def too_old_for(operation: str, place: str = "", member: str = "") -> str | None:
-    """Return a sentence that names the release of boto3 to install, if the installed boto3 is too old for the
-    operation or its `member`. Return None if no newer release is known to support it.
+    """Return a sentence that names the release of boto3 to install. Return None if no newer release is known to help.
 
-    `place` is the position of the member in a request, as botocore writes it, such as `messages[0].content[1]`.
+    Without `member`, the installed boto3 may be too old for the operation. With `member`, it may be too old for this
+    member of the request. `place` is the position of the structure that contains the member. botocore writes such a
+    position as `messages[0].content[1]`.
     """
     releases = _releases()
     if not member:

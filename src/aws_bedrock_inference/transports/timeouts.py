@@ -44,11 +44,13 @@ _MESSAGES = {
 
 
 class Exchange:
-    """The limits of one request to `host`.
+    """The time limits of one request to `host`.
 
-    Each wait has its own limit. No wait lasts beyond the end of the attempt (`Timeout(total=...)`) or of the call.
-    While the model is `quiet` (a long silence is normal), the idle limit is longer. `begin` starts a wait. If a wait
-    consists of several steps, such as several receives, the steps share the time that is `left`.
+    A request consists of several waits, such as the wait for the connection and the wait for the first content. Each
+    wait has its own limit. No wait lasts beyond the end of the attempt (`Timeout(total=...)`) or of the call.
+
+    `begin` starts a wait. A wait can consist of several steps, such as several receives. All steps share the time that
+    `left` returns. While `quiet` is True, a long silence of the model is normal, and the idle limit is longer.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
@@ -63,8 +65,10 @@ class Exchange:
         self._until = self._end
 
     def begin(self, limit: str) -> None:
-        """Start a wait. `limit` is the name of its limit in `Timeout`, or `CREDENTIALS`. The wait for credentials has
-        no separate limit. It ends with the attempt or the call.
+        """Start a wait. `limit` is the name of its limit in `Timeout`, or `CREDENTIALS`.
+
+        The limit `first_content` is measured from the start of the request. All other limits are measured from the
+        start of the wait. The wait for credentials has no separate limit. It ends with the attempt or the call.
         """
         seconds = self._seconds(limit)
         until = (self._started if limit == "first_content" else self._clock()) + seconds
@@ -107,6 +111,6 @@ class Exchange:
         return seconds * QUIET if self.quiet and limit == "idle" else seconds
 
     def failed(self, code: str, error: BaseException) -> Fault:
-        """Return the fault with this code for an error of the network."""
+        """Return the fault for `error`, an error of the network. `code` is the code of the fault."""
         reason = clean(error)
         return unanswered(reason, code=code, message=f"{_MESSAGES[code].format(host=self._host)}: {reason}")

@@ -89,8 +89,9 @@ class Wire:
 
 
 class Wires:
-    """The pool of idle connections. It uses only atomic operations. With a lock, a forked child could inherit the lock
-    in its locked state.
+    """The pool of idle connections. Threads can share it, because it uses only atomic operations.
+
+    It has no lock. If another thread held a lock during a fork, the lock would never be released in the child.
     """
 
     def __init__(self, dial: Callable[[Exchange], Any], clock: Clock) -> None:
@@ -108,7 +109,10 @@ class Wires:
         self._keep_in(deque())
 
     def take(self, exchange: Exchange) -> Wire:
-        """Return the idle connection that was used last, or a new connection. Raises the exceptions of `dial`."""
+        """Return the idle connection that was used last. If no idle connection is ready, return a new connection.
+
+        Raises the exceptions of `dial`.
+        """
         fresh_enough = self._clock() - KEPT_SECONDS
         while self._kept:
             try:
@@ -132,8 +136,8 @@ class Wires:
             self._expire(wire.idle_since - KEPT_SECONDS)
 
     def forget(self, most: int = 0) -> None:
-        """Close connections until at most `most` are left. The connections that have been idle longest are closed
-        first.
+        """Close idle connections until at most `most` idle connections are left. The connections that have been idle
+        longest are closed first.
         """
         while len(self._kept) > most:
             try:
@@ -149,8 +153,10 @@ class Wires:
         self._dropped = weakref.finalize(self, _close_all, kept)
 
     def _expire(self, before: float) -> None:
-        """Close the connections that have not been used since the time `before`. New requests always use the most
-        recent connection, so after a burst of calls the other connections would stay open forever.
+        """Close the idle connections that have not been used since the time `before`.
+
+        Each new request uses the idle connection that was used last. After a burst of calls, the other idle connections
+        would therefore stay open forever.
         """
         with suppress(IndexError):  # another thread has taken it
             while self._kept[0].idle_since <= before:

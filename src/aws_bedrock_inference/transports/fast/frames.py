@@ -67,7 +67,9 @@ class Frames:
             self._data, self._at = data, 0
 
     def next(self) -> Frame | None:
-        """Return the next complete frame, or None. Raises botocore's `ParserError` if the frame is damaged."""
+        """Return the next complete frame, or None if more bytes are needed. Raises botocore's `ParserError` if the
+        frame is damaged.
+        """
         if self._more:
             if self._missing > 0:
                 return None

@@ -20,8 +20,8 @@ _LARGEST = sys.float_info.max
 
 
 def plain(shape: Any) -> Check:
-    """Return a function that checks whether a value matches `shape` and is already JSON. The function also accepts
-    `bytes`, which are sent as base64.
+    """Return a function that checks whether a value matches `shape` and can be written as JSON without a conversion.
+    The function also accepts `bytes` for a blob. They are sent as base64.
     """
     make = _CHECKS.get(shape.type_name)
     return make(shape) if make is not None else never
@@ -37,8 +37,10 @@ class Structure:
         self._checks: dict[str, Check] = {}
 
     def __call__(self, value: Any) -> bool:
-        """Return whether `value` has all required members and no unknown member, and whether the check of each member
-        accepts the member.
+        """Return whether `value` is a valid dictionary for this structure.
+
+        All required members must be present, and no unknown member. The check of each member must accept its value. A
+        union must have exactly one member.
         """
         if type(value) is not dict or (self._union and len(value) != 1) or not self._required <= value.keys():
             return False
@@ -125,8 +127,8 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
 
 
 def never(_: Any) -> bool:
-    """Return False for every value, so that botocore handles it. This function is used for each type of the service
-    model that this module does not check itself.
+    """Return False for every value. This is the check for each type of the service model that this module does not
+    know. The result False lets botocore validate and serialize the request.
     """
     return False
 

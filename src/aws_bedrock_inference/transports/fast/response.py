@@ -117,7 +117,7 @@ class _Lenient(Structure):
         return result
 
     def _may_miss(self, key: str, part: Any) -> bool:
-        """Return whether an answer is still useful if this member cannot be read."""
+        """Return whether an answer is still useful without its member `key`, whose value `part` cannot be read."""
         if part is None or key == "__type" or key in _BESIDE:
             return True
         _, member = self._members[key]

@@ -107,7 +107,11 @@ class Unsigned:
 
 
 class Bearer:
-    """A bearer token, such as a Bedrock API key. `read` reads the token again; without `read`, it is not read again."""
+    """Adds a bearer token, such as a Bedrock API key.
+
+    The function `read` is called after the service refused the token, and returns the token that is now configured.
+    Without `read`, the client always uses the same token.
+    """
 
     def __init__(self, token: Any, read: Callable[[], Any] | None = None) -> None:
         self.source = token
@@ -122,7 +126,9 @@ class Bearer:
         """Return None, because botocore does not report how long a token is still valid."""
 
     def due(self) -> bool:
-        """Return whether the token is of a kind that can be renewed over the network."""
+        """Return whether botocore may send a request over the network to renew the token. A fixed token, such as a
+        Bedrock API key, is never renewed.
+        """
         return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
     def identity(self) -> str:
@@ -135,8 +141,9 @@ class Bearer:
         return str(token.token)
 
     def replaced(self, identity: str) -> bool:
-        """Read the token again after the service refused `identity`. Return whether there is another token now. If none
-        is found, the client keeps its token, and reads again after the next refusal.
+        """Read the token again after the service refused `identity`. Return whether the token is now another one.
+
+        If no token is found, the client continues with the refused token. It reads again after the next refusal.
         """
         if self._read is not None and self.identity() == identity:
             self.source = self._read() or self.source
@@ -172,9 +179,10 @@ class SigV4:
         return needed is not None and needed()
 
     def current(self) -> Any:
-        """Return the credentials if they should be renewed but are still safe to use; otherwise return None. botocore
-        starts the renewal 15 minutes before the credentials expire. From 10 minutes before, each call must wait for the
-        renewal.
+        """Return the credentials that calls can use during the renewal, or None if calls must wait for the renewal.
+
+        botocore starts the renewal 15 minutes before the credentials expire. In the last 10 minutes before they expire,
+        each call must wait for the renewal.
         """
         credentials = self.source
         if not isinstance(credentials, RefreshableCredentials):
@@ -184,7 +192,7 @@ class SigV4:
         return getattr(credentials, "_frozen_credentials", None)
 
     def identity(self) -> Any:
-        """Return the current credentials. If they have expired, botocore renews them first."""
+        """Return the current credentials. If they are due for renewal, botocore renews them first."""
         if self.source is None:
             raise NoCredentialsError
         return self.source.get_frozen_credentials()
