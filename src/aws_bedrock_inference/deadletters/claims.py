@@ -45,7 +45,7 @@ PAUSES = (0.5, 1.0, 2.0)
 def patient(ask: Callable[[], T]) -> T:
     """Call `ask`, which sends a request to a store, and call it again after a transient failure.
 
-    A redrive has calls in flight, so it must not stop at the first failure of the store.
+    A redrive must not stop at the first failure of the store: it has calls in flight, whose results must be recorded.
     """
     for pause in PAUSES:
         try:
