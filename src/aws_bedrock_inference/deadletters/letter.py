@@ -87,8 +87,8 @@ class Summary:
 
     @property
     def sent_twice(self) -> bool:
-        """True if redrives possibly sent the request twice. This is possible after a redrive that ended without
-        recording its result, because it possibly sent the request before another redrive does so.
+        """True if redrives possibly send the request twice: one redrive ended without recording a result. That redrive
+        possibly sent the request, and another redrive then sends the request again.
         """
         return any(entry.result == "unknown" for entry in self.history)
 
@@ -98,7 +98,7 @@ class Summary:
         return self.state in ("redriven", "discarded")
 
     def noted(self, entry: Redriven) -> tuple[Redriven, ...]:
-        """Return the history of the dead letter with `entry` added."""
+        """Return the history of the dead letter with `entry` added. A long history loses its oldest entries."""
         return (*self.history, entry)[-_LONGEST_HISTORY:]
 
     def plain(self) -> dict[str, Any]:
