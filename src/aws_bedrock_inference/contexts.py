@@ -33,7 +33,9 @@ _LARGEST = 2**63 - 1  # the largest integer that counters, JSON readers and stor
 
 
 class _Frame(NamedTuple):
-    """One open `with context(...)` block: all names that are valid inside it, and the frame of the block around it."""
+    """One open `with context(...)` block. `names` are all names and values that are valid inside the block, and `outer`
+    is the frame of the block around it.
+    """
 
     names: Context
     scope: Scope
@@ -50,11 +52,13 @@ def current() -> Context:
 
 
 def context(**names: Value) -> Scope:
-    """Return a context manager, which is also a decorator. All calls inside it get these names and values.
+    """Return a context manager, which is also a decorator. The names and values that are passed are attached
+    to all calls inside the context.
 
-    An inner context adds its names to those of the outer context, and replaces the values of equal names. Up to 16
-    names are allowed in total. A value is a number, True, False, or a text of up to 256 printable characters. Do not
-    pass secrets or prompts, because logs, spans and metrics contain these values.
+    An inner context adds its names to the names of the outer context. If both contain the same name, the value of the
+    inner context is used. Up to 16 names are allowed in total. A name begins with a letter or `_`, and has at most 64
+    letters, digits and the characters `_ . : -`. A value is a number, True, False, or a text of up to 256 printable
+    characters. Do not pass secrets or prompts, because logs, spans and metrics contain these values.
 
     Raises `ValueError` for other names and values.
     """
@@ -90,7 +94,7 @@ class Scope:
             _FRAME.set(_without(self, frame))
 
     def __call__(self, function: F) -> F:
-        """Decorate `function`, so that all calls to models inside it have this context."""
+        """Decorate `function`, so that all calls to models inside `function` have this context."""
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             raise ValueError(
                 f"context: {function.__qualname__} is a generator function and cannot be decorated, because the code "
@@ -120,8 +124,9 @@ class Scope:
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
     """Return the chain of open blocks without the block of `scope`. `frame` is the innermost block of the chain.
 
-    The block of `scope` need not be the innermost one: a generator can end an outer block before the inner one. If
-    `scope` ends in a thread or task that never entered it, the chain does not contain its block and remains unchanged.
+    The block of `scope` need not be the innermost block, because a generator can end an outer block before the inner
+    block. If `scope` ends in a thread or task that never entered `scope`, the chain does not contain the block. The
+    chain then remains unchanged.
     """
     if frame is None:
         return None

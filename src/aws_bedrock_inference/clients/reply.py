@@ -70,7 +70,7 @@ class Reply:
 
     @property
     def seams(self) -> tuple[Seam, ...]:
-        """The places where the stream broke and another request continued the answer."""
+        """The places in the answer where the stream broke and another request continued the answer."""
         return self.made.seams
 
     @property
@@ -88,14 +88,18 @@ class Reply:
 
     @property
     def degraded_by(self) -> Fault | None:
-        """The fault after which a substitute was returned, or None if the answer comes from the model."""
+        """The fault because of which the policy `Degrade` returned a substitute for the model's answer. It is None if
+        the answer comes from the model.
+        """
         return self.made.degraded_by
 
     @property
     def cost(self) -> float | None:
-        """The cost of the answer in US dollars. It is None if the usage or the price is unknown, and 0 for an answer
-        from a cache. It includes filtered answers on earlier routes (`trail`) whose usage the service reported.
-        Other failed attempts are not included, because AWS does not report what it charges for them.
+        """The cost of the answer in US dollars. The cost is None if the usage or the price is unknown, and 0 for an
+        answer from a cache.
+
+        Filtered answers of earlier routes (`trail`) are included if the service reported their usage. Other failed
+        attempts are not included, because AWS does not report what it charges for failed attempts.
         """
         if self.cached is not None or not self.attempts:
             return 0.0

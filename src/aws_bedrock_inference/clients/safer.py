@@ -28,18 +28,22 @@ _ACTION = "InvokeModelWithResponseStream"
 
 
 class Safer:
-    """Decides for each call whether to receive its answer as a stream. It does so if the answer can be long.
+    """Decides for each call whether to receive its answer as a stream. An answer that can be long is received as a
+    stream.
 
-    If streaming is denied or not supported, the call is sent again without streaming, and so are all later calls of the
-    same model in the same Region. Some models refuse streaming only for calls with tools. Therefore a refusal of a call
-    with tools affects only calls with tools, and a refusal of a call without tools only calls without tools.
+    If streaming is denied or not supported, the call is sent again without streaming. All later calls of the same model
+    in the same Region are then sent without streaming. Some models refuse streaming only for calls with tools.
+    Therefore a refusal of a call with tools affects only calls with tools. In the same way, a refusal of a call without
+    tools affects only calls without tools.
     """
 
     def __init__(self) -> None:
         self._cannot: set[tuple[str, bool]] = set()
 
     def flow(self, call: Call, send: Step, collect: Step) -> Flow:
-        """Run the Converse call `call`: with `collect`, which receives a stream, or with `send`, which does not."""
+        """Run the Converse call `call` with one of two steps. `collect` receives the answer as a stream, and `send`
+        receives it without streaming.
+        """
         route = (call.route.health_key, "toolConfig" in call.params)
         if call.estimate.output_tokens < LONG or route in self._cannot:
             return (yield from send(call))

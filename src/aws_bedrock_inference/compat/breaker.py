@@ -1,5 +1,5 @@
-"""The class `CircuitBreaker` of two AWS troubleshooting pages, whose rules differ. The method `execute` follows one
-page, and `call` the other.
+"""The class `CircuitBreaker`. Two AWS troubleshooting pages contain a class with this name, with different rules. The
+method `execute` follows the rules of one page, and `call` follows the rules of the other.
 """
 
 from __future__ import annotations
@@ -57,8 +57,9 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The behaviour of `execute` or of `call`. `wait` is the time in seconds from the opening of the circuit to the
-    test call. `refusal` is the message of a refused call. `passed` and `failed` record a success and a failure.
+    """The rules of one method: `execute` or `call`. `wait` is the time in seconds from the opening of the circuit to
+    the test call. `refusal` is the message of the exception for a refused call. `passed` records a success, and
+    `failed` records a failure.
     """
 
     wait: float
@@ -80,13 +81,14 @@ class CircuitBreaker:
     test. If the test succeeds, the circuit closes. Mistakes of the caller (bad input, no permission, not found) are
     not counted as failures.
 
-    `timeout` and `recovery_timeout` set the same wait. If one of them is passed, it applies to both methods.
-    `retry_timeout` has no effect; it exists because the class on AWS's page has it. `clock` replaces the monotonic
-    clock. `wall` replaces the time of day, from which `last_failure_time` and `last_retry_time` are set.
+    `timeout` and `recovery_timeout` are two names for the same wait. If one of them is passed, this wait applies to
+    both methods. `retry_timeout` has no effect; it is accepted because a class on AWS's pages has this parameter.
+    `clock` replaces the monotonic clock. `wall` replaces the clock for the time of day, which sets `last_failure_time`
+    and `last_retry_time`.
 
-    A subclass can extend or replace `on_success` and `on_failure`, which `call` calls. These attributes can be set at
-    any time: `state`, `failure_count`, `last_failure_time`, and the numbers that were passed to the constructor. After
-    `call`, `state` is in capitals, as on AWS's page.
+    The method `call` calls `on_success` and `on_failure`, which a subclass can extend or replace. A program can set
+    `state`, `failure_count`, `last_failure_time`, and the numbers that were passed to the constructor, at any time.
+    After `call`, the text of `state` is in capitals, as on the AWS page with the method `call`.
     """
 
     CLOSED = BreakerState("closed")
@@ -134,7 +136,7 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, retain the state. Results of calls that began before the fork are ignored."""
+        """In a forked child, retain the state. Ignore the results of calls that began before the fork."""
         self.lock = threading.RLock()
         self._generation += 1
 
@@ -265,8 +267,9 @@ class CircuitBreaker:
 
     def _admit(self, rule: _Rule) -> int:
         """Admit a call, or raise `CircuitBreakerOpenError`. If the circuit is not closed, one call is admitted as a
-        test after each `rule.wait`. Return the number of state changes so far. `_report` uses it to ignore late
-        results.
+        test after each wait of `rule.wait` seconds.
+
+        Return the number of state changes so far. `_report` uses this number to ignore the late results of old calls.
         """
         with self.lock:
             if self._state != self.CLOSED:
@@ -279,7 +282,9 @@ class CircuitBreaker:
             return self._generation
 
     def _test_again(self) -> None:
-        """Let the next call test the target: the last test ended with a caller's mistake or an interrupt."""
+        """Let the next call test the target again. The last test ended with a mistake of the caller or an interrupt, so
+        it did not show whether the target works.
+        """
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)

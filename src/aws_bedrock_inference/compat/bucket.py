@@ -23,12 +23,13 @@ class TokenBucket:
     it.
 
     A call that has to wait takes its tokens before it waits. The number of tokens then falls below 0, so that later
-    calls wait longer. A program can set `capacity`, `refill_rate` and `tokens` at any time; a wait in progress does not
-    change.
+    calls wait longer. A program can set `capacity`, `refill_rate` and `tokens` at any time. A wait that has already
+    started does not change.
 
-    A subclass can acquire `lock`, and can call or extend `_refill`. This also works with the `TokenBucket` in AWS's
-    documents, which this class replaces. `clock` and
-    `sleep` replace the clock and the sleep function, and `wall` replaces the time of day.
+    A subclass can acquire `lock`, and can call or extend `_refill`. Subclasses of the `TokenBucket` in AWS's
+    documentation can do the same, so they also work with this class.
+
+    `clock` replaces the monotonic clock, `sleep` the sleep function, and `wall` the clock for the time of day.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class TokenBucket:
         return self._wall()
 
     def consume(self, tokens: float = 1.0, block: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - the documented signature
-        """Take `tokens` from the bucket. Return True if they were taken, and False otherwise.
+        """Take `tokens` tokens from the bucket. Return True if the tokens were taken, and False if not.
+
+        If `block` is False and tokens are missing, return False immediately.
 
         If `block` is True, callers wait in order of arrival, for at most `timeout` seconds. If the wait would take
         longer, or if `tokens` is more than the capacity, return False immediately.

@@ -19,9 +19,9 @@ def handle_aws_error(error: Any) -> str:
 def is_recoverable_error(error: BaseException) -> bool:
     """Return True if the caller should retry soon.
 
-    The result is also False for an unknown error, for an exhausted daily quota, and for a call that a client of this
-    package has already retried. These calls may succeed later. Therefore `handle_aws_error` returns `RETRY_LIMITED` and
-    not `FAIL` for an unknown error and for an exhausted daily quota.
+    Return False for a permanent error. Return False also in three cases in which the call may succeed later: an unknown
+    error, an exhausted daily quota, and a call that a client of this package has already retried. Because a later call
+    may succeed, `handle_aws_error` returns `RETRY_LIMITED` and not `FAIL` for the first two cases.
     """
     return worth_repeating(known_fault(error))
 
@@ -34,8 +34,8 @@ def worth_repeating(fault: Fault, made: int = 1) -> bool:
 
 
 def named(fault: Fault) -> str:
-    """Return the code and the cause of a fault, for a log. The service's message can quote the request, so it is
-    omitted.
+    """Return the code and the cause of a fault, for a log. The service's message is omitted, because it can quote the
+    request.
     """
     code = fault.code if fault.code != fault.cause or fault.error is None else type(fault.error).__name__
     return f"{code} ({fault.cause})"

@@ -51,7 +51,7 @@ def invoke_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Any:
-    """Return the answer of `client.invoke(prompt=prompt)`. Failed calls are retried as by
+    """Return the answer of `client.invoke(prompt=prompt)`. Failed calls are retried with
     `retry_with_exponential_backoff`.
 
     If the last attempt fails, the failure is logged and the result is None.
@@ -129,8 +129,9 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
     """Return the answer of `client.invoke(prompt=prompt)` as a dictionary with two texts, `output` and `stop_reason`.
 
     If the content was filtered, `output` is `fallback_message`, or by default a sentence of apology. Filtered content
-    is recognized by a stop reason such as `content_filtered`, `guardrail_intervened` or `refusal`, or by an error that
-    reports it. After such an error, `stop_reason` is `content_filtered`. All other errors are raised.
+    is recognized by a stop reason such as `content_filtered`, `guardrail_intervened` or `refusal`. It is also
+    recognized by an error that reports filtered content; `stop_reason` is then `content_filtered`. All other errors are
+    raised.
     """
     invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED

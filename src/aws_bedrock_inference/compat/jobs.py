@@ -59,8 +59,8 @@ def wait_for_job_with_adaptive_polling(
     After a fault of the service, the wait doubles and the polling continues. An error that waiting cannot fix, such as
     a job that does not exist, is raised immediately.
 
-    If the job failed or was stopped, `JobFailed` is raised immediately; the page's own loop continues to poll until
-    `timeout`. After `timeout` seconds, `TimeoutError` is raised.
+    If the job failed or was stopped, `JobFailed` is raised immediately. In contrast, the loop on AWS's page continues
+    to poll until `timeout`. After `timeout` seconds, `TimeoutError` is raised.
     """
     status = client_method(client, "get_job_status", "wait_for_job_with_adaptive_polling")
     job = waited(job_id, timeout, status, clock=clock, sleep=sleep, notify=log)

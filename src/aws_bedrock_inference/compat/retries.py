@@ -1,8 +1,12 @@
-"""The retry functions of AWS's troubleshooting pages. Their waits and the meaning of `max_retries` differ.
+"""The retry functions of AWS's troubleshooting pages. The functions differ in their waits, and in the meaning of
+`max_retries`.
 
-`exponential_backoff_retry` and `retry_with_jitter` count calls, and retry after any exception.
-`retry_with_exponential_backoff` counts retries, and retries only after recoverable errors. For some errors, the error
-catalogue allows only a few attempts (decision RETRY_LIMITED). The function obeys this limit.
+In `exponential_backoff_retry` and `retry_with_jitter`, `max_retries` is the number of calls. These two functions retry
+after any exception.
+
+In `retry_with_exponential_backoff`, `max_retries` is the number of retries after the first call. This function retries
+only after recoverable errors. For some errors, the error catalogue allows only a few attempts (decision RETRY_LIMITED);
+this function does not exceed this number.
 
 No function retries a call that a client of this package has already retried. No function retries a call that failed
 because the daily quota is exhausted.
@@ -48,10 +52,10 @@ def exponential_backoff_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, at most `max_retries` times. Any exception is retried, except an exhausted daily
-    quota, and the failure of a call that a client of this package has already retried.
+    """Call `func` until it succeeds, at most `max_retries` times. The function retries after any exception, except
+    in two cases: the daily quota is exhausted, or a client of this package has already retried the call.
 
-    The wait after the n-th call is 2^(n-1) seconds plus up to one second.
+    The wait after the n-th call is 2^(n-1) seconds, plus a random time of up to one second.
     """
     doubling = Hint(base=1.0, cap=inf)
     return _repeated(
@@ -75,10 +79,10 @@ def retry_with_jitter(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, at most `max_retries` times. Any exception is retried, except an exhausted daily
-    quota, and the failure of a call that a client of this package has already retried.
+    """Call `func` until it succeeds, at most `max_retries` times. The function retries after any exception, except
+    in two cases: the daily quota is exhausted, or a client of this package has already retried the call.
 
-    The wait after the n-th call is drawn from 0 to `base_delay` x 2^(n-1) seconds, at most `max_delay`.
+    The wait after the n-th call is a random time from 0 to `base_delay` x 2^(n-1) seconds, and at most `max_delay`.
     """
     hint = _hint(base_delay, max_delay)
     return _repeated(
@@ -104,9 +108,10 @@ def retry_with_exponential_backoff(
 ) -> T:
     """Call `func` until it succeeds, fails permanently, or has been repeated `max_retries` times.
 
-    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, plus or minus up to a fifth.
-    If the service asks for a longer wait, the function waits that long. If that wait exceeds `max_delay`, the exception
-    is raised immediately. The last exception is raised unchanged, with notes about all attempts.
+    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, plus or minus up to 20 % of this time, but at
+    most `max_delay`. If the service asks for a longer wait, the function waits that long. If the service asks for a
+    wait longer than `max_delay`, the exception is raised immediately. The last exception is raised with notes about all
+    attempts; its type and its message are unchanged.
     """
     hint = _hint(base_delay, max_delay)
     return _repeated(
@@ -125,7 +130,7 @@ def calculate_backoff(
 ) -> float:
     """Return the seconds to wait before the repeat with the number `retries`. The first repeat has the number 1.
 
-    The wait is `base_delay` x 2^(retries-1), plus or minus up to a fifth, and at most `max_delay`.
+    The wait is `base_delay` x 2^(retries-1) seconds, plus or minus up to 20 % of this time, but at most `max_delay`.
     """
     if not is_number(retries, least=0, whole=True):
         raise ValueError(f"retries={shown(retries)}: pass the number of the retry, 1 for the first retry")
@@ -142,9 +147,11 @@ def _repeated(
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> T:
-    """Call `func` up to `calls` times, until it succeeds. `wait` returns the seconds to wait after a call.
+    """Call `func` up to `calls` times, until it succeeds. `wait` receives the number of a call, and returns
+    the seconds to wait after this call.
 
-    Stop earlier if `again` returns False, or if the service asks for a wait longer than `longest`.
+    Stop earlier if `again` returns False, because the fault allows no further attempt. Stop also if the service asks
+    for a wait longer than `longest` seconds.
     """
     if is_async(func):
         raise TypeError("func is a coroutine function, which this function cannot await; pass a function without async")

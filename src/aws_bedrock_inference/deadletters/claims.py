@@ -45,7 +45,7 @@ PAUSES = (0.5, 1.0, 2.0)
 def patient(ask: Callable[[], T]) -> T:
     """Call `ask`, which sends a request to a store, and call it again after a transient failure.
 
-    A redrive has calls in flight, so it must not stop at the first failure of the store.
+    A redrive must not stop at the first failure of the store: it has calls in flight, whose results must be recorded.
     """
     for pause in PAUSES:
         try:
@@ -65,8 +65,8 @@ def owner_name() -> str:
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
     """Claim a dead letter and return its new summary. Return None if another redrive has already claimed it.
 
-    A claim of another redrive that has expired is replaced. The letter's history then records that the other redrive
-    possibly sent the request.
+    If the letter is in the state `claimed`, its claim must have expired. The new claim replaces the expired claim. The
+    letter's history then records that the previous redrive possibly sent the request.
     """
     now = queue.store.now()
     taken_over = summary.state == "claimed"

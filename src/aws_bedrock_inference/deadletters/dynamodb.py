@@ -47,8 +47,8 @@ _OPTIONS = {"region": "region_name", "endpoint_url": "endpoint_url", "bucket": "
 
 
 class DynamoLetters:
-    """Stores each dead letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for content that is
-    too large for an item.
+    """Stores each dead letter as an item of the DynamoDB table `table`. The key of the table is the attribute `id`.
+    `bucket` is an S3 bucket for content that is too large for an item.
 
     The Region, the endpoint and the credentials are found in the same way as in boto3, from `session` if it is set.
 
@@ -128,9 +128,10 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary, and the answer if it is set. Return False if the letter no longer has this `version`.
+        """Replace the summary of a dead letter, and its answer if `answer` is not None. Return True.
 
-        A large answer is stored in S3. If no bucket is set, it is not stored, and the log reports this.
+        If the version of the letter is no longer `version`, change nothing and return False. An answer that is too
+        large for the item is stored in S3. If no bucket is set, such an answer is not stored, and a warning is logged.
         """
         with self._raising():
             try:
@@ -219,7 +220,10 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state, about `limit` per request. Without the index, scan the table: yield all items."""
+        """Yield the items of dead letters that are in `state`, about `limit` items per request to DynamoDB.
+
+        If the table has no index, scan the table and yield the items of all states.
+        """
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:

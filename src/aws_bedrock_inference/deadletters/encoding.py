@@ -63,8 +63,8 @@ class Lost:
 
 
 def lost_in(value: Any) -> str:
-    """Return the name of the type of a part that could not be stored. Return an empty text if the decoded value is
-    complete.
+    """Return the name of the type of the first part of the decoded `value` that could not be stored. Return an empty
+    text if `value` is complete.
     """
     if isinstance(value, Lost):
         return value.kind

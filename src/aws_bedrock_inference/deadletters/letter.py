@@ -87,8 +87,8 @@ class Summary:
 
     @property
     def sent_twice(self) -> bool:
-        """True if the request was possibly sent twice: a redrive ended without a result, and another redrive sent it
-        again.
+        """True if redrives possibly send the request twice: one redrive ended without recording a result. That redrive
+        possibly sent the request, and another redrive then sends the request again.
         """
         return any(entry.result == "unknown" for entry in self.history)
 
@@ -98,7 +98,7 @@ class Summary:
         return self.state in ("redriven", "discarded")
 
     def noted(self, entry: Redriven) -> tuple[Redriven, ...]:
-        """Return the history of the dead letter with `entry` added."""
+        """Return the history of the dead letter with `entry` added. A long history loses its oldest entries."""
         return (*self.history, entry)[-_LONGEST_HISTORY:]
 
     def plain(self) -> dict[str, Any]:
@@ -137,7 +137,9 @@ def check_format(plain: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A failed attempt that was followed by another: its error, and the seconds that the client waited after it."""
+    """A failed attempt that was followed by another attempt. `wait` is the time in seconds that the client waited
+    between these two attempts. The other fields describe the error.
+    """
 
     code: str
     cause: str
@@ -153,7 +155,7 @@ class Content:
 
     `operation` is the client method for `request`, such as `invoke`, `converse_stream` or `invoke_model`. `explanation`
     has the cause, title, decision, meaning and remedies. `partial` is the part of the answer that arrived, as a
-    Converse message. `routes` lists the routes (a model in a Region) that the call tried, in this order.
+    Converse message. `routes` lists the routes (a model in a Region) that the call tried, the first tried route first.
     """
 
     operation: str

@@ -146,7 +146,9 @@ def _searchable(text: str) -> str:
 
 
 def _routes(outcome: Outcome, route: Route) -> tuple[str, ...]:
-    """Return the routes (a model in a Region) that the call tried, in this order and without duplicates."""
+    """Return the routes (a model in a Region) that the call tried, without duplicates. The first tried route comes
+    first.
+    """
     tried = tuple(dict.fromkeys(str(hop.route) for hop in outcome.made.trail))
     return tried or ((str(route),) if route.model else ())
 

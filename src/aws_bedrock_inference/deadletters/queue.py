@@ -52,11 +52,11 @@ class DeadLetterQueue:
 
     `table_name` is the store: the name of a DynamoDB table, a URL (`sqlite:///path/dead.db`, `dynamodb://TABLE`), a
     `Path` to a file, or a store of `aws_bedrock_inference.deadletters`. The queue stores complete requests.
-    `seal=(encrypt, decrypt)` encrypts them before they leave the process. `redact` is a function that receives a
-    request and returns the part to store.
+    `seal=(encrypt, decrypt)` encrypts requests before they leave the process. `redact` is a function that receives a
+    request and returns the part of the request to store.
 
-    Raises `ValueError` for an invalid store, and `StoreUnusable` for a file that cannot be used. A table is accessed
-    only at the first use.
+    Raises `ValueError` for an invalid store, and `StoreUnusable` for a file that cannot be used. A DynamoDB table is
+    not accessed before the first request to the store, so its errors are raised only then.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails, the original exception must not be lost. If `error` is an exception, or an `except` block
-        calls this method, the reason is logged and added to the exception as a note. The method then returns None. In
-        all other cases, it raises `StoreUnavailable`.
+        If the store fails, the original exception must not be lost. Therefore, if `error` is an exception, or
+        if an `except` block calls this method, the method returns None. The reason why the request was not stored is
+        logged, and added as a note to the original exception. In all other cases, the method raises `StoreUnavailable`.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -144,9 +144,10 @@ class DeadLetterQueue:
     def retry_request(self, request_id: str, client: Any) -> Any:
         """Send the request of a dead letter again, whatever its state and its cause, and return the result.
 
-        `client` has the method of the request, for example a `BedrockClient`. Raises `ValueError` if the letter does
-        not exist or another redrive has claimed it. Raises the exceptions of the client; the letter then has the state
-        dead again.
+        `client` must have the method that sent the request, such as `converse`; a `BedrockClient` is an example. Raises
+        `ValueError` if the letter does not exist or another redrive has claimed it. Raises the exceptions of the
+        client. After such an exception, a letter that was redriven or discarded has its previous state, and any other
+        letter has the state `dead`.
         """
         letter = self.get(request_id)
         if letter is None:
@@ -173,13 +174,14 @@ class DeadLetterQueue:
         `batch` and use the client's quota. Only one redrive at a time sends a letter. `dry_run` sends nothing.
         `on_answer` is called with each letter and its result, in the thread that sent it.
 
-        A letter is refused if it would fail again until its cause is fixed, except if `remedied` names the cause. It is
-        also refused if it failed in another Region, or if its request was redacted. `force=True` sends these letters.
+        A letter is refused (not sent) if it would fail again until its cause is fixed. If the cause is fixed, name it
+        in `remedied`, and the letter is sent. A letter is also refused if it failed in a Region other than the client's
+        Region, or if its request was redacted. `force=True` sends all these letters.
 
-        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time, so the call ends
-        first. Letters that another redrive has claimed are skipped. With `wait`, this redrive waits until they are
-        finished. If the lease of a letter expires first, this redrive sends it. `filters` are the same as in `page`.
-        The redrive stops after 20 consecutive failures.
+        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time, so that the call
+        ends before the claim expires. Letters that another redrive has claimed are skipped. With `wait`, this redrive
+        waits until the other redrives have finished these letters. If a claim of another redrive expires, this redrive
+        sends the letter. `filters` are the same as in `page`. The redrive stops after 20 consecutive failures.
         """
         choice = wanted(self.store.now, **filters)
         return Redrive(
@@ -250,7 +252,9 @@ class DeadLetterQueue:
     def _records(
         self, limit: int, state: str, after: str | None, choice: Wanted, *, whole: bool
     ) -> tuple[list[Record], str | None]:
-        """Return records of one state, or of all states one after the other, and the cursor of the next page."""
+        """Return the records of dead letters, and the cursor of the next page. The letters are in one state, or in all
+        states, which are listed one after the other.
+        """
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")
         states, place = place_of(states_of(state), after)

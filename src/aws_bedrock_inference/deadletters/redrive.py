@@ -55,10 +55,10 @@ class RedriveResult(NamedTuple):
 class RedriveReport:
     """The counts of a redrive. `sent` dead letters were answered, and `failed` letters failed again.
 
-    `refused` letters were not sent: the same request would fail again, it cannot be sent unchanged, or the client calls
-    another Region. `leased` letters are claimed by other redrives. In a dry run, `sent` and `refused` are the counts of
-    letters that would be sent or refused. `stopped` is the reason if the redrive ended early. `results` has one entry
-    for each letter.
+    `refused` letters were not sent, for one of three reasons. The same request would fail again, the request cannot be
+    sent unchanged, or the letter failed in a Region other than the client's Region. `leased`
+    letters are claimed by other redrives. In a dry run, `sent` and `refused` are the counts of letters that would be
+    sent or refused. If the redrive ended early, `stopped` is the reason. `results` has one entry for each letter.
     """
 
     sent: int = 0
@@ -147,8 +147,8 @@ class Redrive:
         self._numbers[result.result] += 1
 
     def _claimable(self, *, wait: bool) -> Iterator[Summary]:
-        """Yield dead letters, then letters whose claim has expired. With `wait`, repeat this until no other redrive
-        has a claim.
+        """Yield the letters in the state `dead`, then the claimed letters whose claim has expired. With `wait`, look
+        for expired claims again until no other redrive has claimed a letter.
         """
         yield from self._of_state("dead")
         while True:
@@ -180,7 +180,9 @@ class Redrive:
         return self._queue.store.page(state, self._wanted, _PAGE, after, newest=False, whole=False)
 
     def _has_room(self) -> bool:
-        """Wait until another dead letter can be sent, and return True. Return False if no more are to be sent."""
+        """Wait until another dead letter can be sent, and return True. Return False if the redrive has reached its
+        limit or has stopped, so that no further letter may be sent.
+        """
         while True:
             self._collect(everything=False)
             sent = self._numbers["sent"] + self._numbers["failed"]

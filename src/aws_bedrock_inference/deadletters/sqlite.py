@@ -48,8 +48,8 @@ _SUMMARY = "SELECT summary, x'', NULL FROM letters"
 class SqliteLetters:
     """Stores each dead letter as a row of the file at `path`. Only the owner of the file can read it.
 
-    Leases use `clock`, the clock of the machine. If a request waits longer than `timeout` seconds for other processes,
-    it raises `StoreUnavailable`.
+    The expiry of leases is measured with `clock`, the clock of the machine. If a request to the file waits longer than
+    `timeout` seconds for other processes, the request raises `StoreUnavailable`.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class SqliteLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the lease of a claimed dead letter has expired.
 
-        Usually, the clock of the machine decides. A remaining time that is longer than the complete lease shows that
-        this clock was set back. In this case, a monotonic clock decides: the lease has expired if the claim has not
-        changed for the duration of the lease.
+        Usually, the clock of the machine decides. If the remaining time of the lease is longer than the complete lease,
+        the clock of the machine was set back. In this case, a monotonic clock decides: the lease has expired if the
+        claim has not changed for the duration of the lease.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
