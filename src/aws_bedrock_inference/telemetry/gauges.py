@@ -91,9 +91,10 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return the use, the limit and the queue of each quota.
+    """Return three lists of gauges: the used amount and the limit of each quota, and the number of calls in its queue.
 
-    If several `Quota` objects count the same quota, their counts are added. The limit is the largest of their limits.
+    Several `Quota` objects can count the same quota. Their used amounts and their queues are added. The limit is the
+    largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

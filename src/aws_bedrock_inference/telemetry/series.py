@@ -100,8 +100,9 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """The key in `_OF_PROVIDERS` for the program's own provider. The provider itself cannot be the key, because the
-    program can set it after `observe` was called.
+    """The key in `_OF_PROVIDERS` for the program's own provider.
+
+    The provider itself cannot be the key, because the program can set the provider after `observe` was called.
     """
 
 
@@ -110,8 +111,10 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
-    """Return the series (combinations of labels) for the metrics of `provider`, a meter provider. None stands for the
-    program's own provider. `new` is True for the newer version of the conventions for names.
+    """Return the series (combinations of labels) for the metrics of the meter provider `provider`.
+
+    If `provider` is None, the program's own provider is meant. `new` is True if the metrics have the names of the newer
+    version of OpenTelemetry's conventions.
     """
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -1,4 +1,4 @@
-"""The report of one process about a few seconds.
+"""The report of one process about the last few seconds.
 
 The report contains counts, and one sample of each failure. It contains no other facts about individual calls.
 """
@@ -47,9 +47,10 @@ class Failures(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """The number of dead letters of a place (a model in a Region).
+    """The numbers of dead letters of a place (a model in a Region).
 
-    `kept` letters were stored, and `lost` letters were lost because the store refused them.
+    `kept` is the number of stored letters. `lost` is the number of letters that were lost, because the store refused
+    them.
     """
 
     place: str

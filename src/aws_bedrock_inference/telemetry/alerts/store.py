@@ -55,7 +55,10 @@ class Turn(NamedTuple):
 
 
 class AlertStore(Protocol):
-    """A store that the processes of one service share. Requests raise `StoreUnavailable`."""
+    """A store that the processes of one service share.
+
+    If the store cannot process a request, the request raises `StoreUnavailable`.
+    """
 
     place: str
 

@@ -101,7 +101,7 @@ class Tally(Locked):
         self._counts = Counts({}, {}, {})
 
     def take(self) -> Counts:
-        """Return the events that were counted since the last call of this method."""
+        """Return the counts since the last call of this method, and begin to count from zero."""
         with self._lock:
             counts, self._counts = self._counts, Counts({}, {}, {})
         return counts
