@@ -83,7 +83,8 @@ class _Reports(Locked):
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
         """Start a report with `begin`, if no report with this `key` is running.
 
-        The returned function ends the caller's use of the report. Only its first call has an effect.
+        Return a function that the caller calls when it no longer needs the report. Only the first call of the function
+        has an effect.
         """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)

@@ -62,7 +62,8 @@ class OpenTelemetry:
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
         """Return a sink (a listener for all events) that sends spans and metrics to these providers.
 
-        This method reads the version of the names of spans and metrics from the environment variables.
+        This method reads the environment variables that select the version of OpenTelemetry's conventions, and so the
+        names of spans and metrics.
         """
         return OpenTelemetrySink(self, clock)
 

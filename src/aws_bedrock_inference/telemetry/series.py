@@ -34,7 +34,8 @@ MOST_WORDS = 100
 class Series:
     """One combination of labels, with its counters.
 
-    `typed` contains the labels for each type of token. `counts` contains the counters by their keys.
+    `typed` contains the labels of the combination for each type of token (`input` and `output`). `counts` contains the
+    value of each counter by the key of the counter.
     """
 
     __slots__ = ("attributes", "counts", "typed")
@@ -46,8 +47,10 @@ class Series:
 
 
 class AllSeries(Locked):
-    """The series that have occurred. Their number is limited, because model ids, contexts and codes come from outside
-    this package.
+    """The series (combinations of labels) that have occurred.
+
+    The number of series is limited. Without a limit, it could grow endlessly, because model ids, contexts and codes
+    come from outside this package.
     """
 
     def __init__(self, described: Described) -> None:

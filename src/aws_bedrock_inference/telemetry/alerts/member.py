@@ -68,8 +68,8 @@ class Member(Locked):
         """Send the report of this process. If this process gets the turn (the right to examine), examine the reports of
         all processes.
 
-        `last` is True for the last report of the process. The process then releases the alerts that it could not
-        deliver, so that other processes can deliver them.
+        `last` is True for the last report of the process. This report releases the alerts that the process has not
+        delivered, so that other processes can deliver these alerts.
         """
         with self._lock:
             done, self._done = self._done, []

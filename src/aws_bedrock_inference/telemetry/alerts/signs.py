@@ -96,9 +96,9 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
-    """Return the first time slot of the window in which the share of the cause was at least `least`.
+    """Return the first time slot in which the failures with `cause` were at least the fraction `least` of all events.
 
-    If there is no such slot, return `slot`, the last slot of the window.
+    Only the last `window` slots are examined, up to `slot`. If there is no such time slot, return `slot`.
     """
     recent = cause.share.recent
     high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0))
