@@ -38,9 +38,10 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The states of the circuit breakers of the process. A breaker is included after its first change of state.
+    """The states of the circuit breakers of the process: closed, half-open or open.
 
-    If two clients have separate breakers for one model, the state of the breaker that changed last is reported.
+    A breaker is included after its first change of state. If two clients have separate breakers for one model, only the
+    breaker that changed last is included.
     """
 
     def __init__(self) -> None:

@@ -44,9 +44,11 @@ def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO 
 
 
 def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -> None:
-    """Write an error to the logger `bedrock_client`. The line's message is `Bedrock API error`; the line contains the
-    error's type, message and cause. `error` is an exception or a text. `context` is written as `data`. Because
-    `context` is the program's own data, only secrets in it are masked.
+    """Write `error`, an exception or a text, to the logger `bedrock_client`.
+
+    The message of the line is `Bedrock API error`. The line contains the type, the message and the cause of the error.
+    The line also contains `context` as `data`. Only secrets in `context` are masked, because it is the program's own
+    data.
     """
     data = {
         **fault_fields(_fault(error)),
@@ -58,8 +60,9 @@ def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -
 
 
 def installed() -> Callable[[], None]:
-    """Write this package's log as lines of JSON to stderr, until the returned function is called. If
-    `setup_structured_logging` was called before, this function and the returned function do nothing.
+    """Write this package's log as lines of JSON to stderr, until the returned function is called.
+
+    If `setup_structured_logging` was called before, this function and the returned function do nothing.
     """
     level = LOGGER.level
     if _HANDLER not in LOGGER.handlers:

@@ -52,8 +52,8 @@ class Book:
     """The counts of all processes, in time slots of ten seconds, and the incidents.
 
     `slot` is the last slot that was examined. `fresh` contains the causes that were reported for the first time after
-    the last examination. It contains only permanent causes and the loss of dead letters, because only their first
-    failure raises an alert.
+    the last examination. It contains only causes that raise an alert at their first failure: permanent causes, and the
+    loss of dead letters.
 
     The numbers of the slots never decrease, not even if the clock is set back. In this case, the book adds `ahead`
     slots to the time of the clock. `ahead` is a whole number of days, so the book still knows the correct time of day,

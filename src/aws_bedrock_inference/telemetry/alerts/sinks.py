@@ -52,7 +52,8 @@ class Webhook:
     """Posts alerts to a URL as JSON.
 
     `headers` are sent with each alert. If `secret` is set, each alert is signed: the header `X-Signature` contains
-    `sha256=` and an HMAC-SHA256 in hexadecimal. The signed text is the value of the header `X-Timestamp`, a dot and the body.
+    `sha256=` and an HMAC-SHA256 in hexadecimal. The signed text is the value of the header `X-Timestamp`, a dot and the
+    body.
 
     Redirects are not followed. A status of 2xx means that the alert is delivered. After the status 408, 425, 429 or
     5xx, the delivery is retried.
