@@ -15,8 +15,9 @@ T = TypeVar("T")
 
 
 class Repeated(NamedTuple, Generic[T]):
-    """The lines of one kind that were not written in a time window: their number, the last of these lines, and the
-    length of the window in seconds.
+    """The lines of one kind that were omitted in a time window.
+
+    The object contains their number, the last omitted line, and the length of the window in seconds.
     """
 
     held: int
@@ -51,7 +52,7 @@ class Repeats(Generic[T]):
 
     @property
     def due(self) -> float:
-        """The time at which the first window with omitted lines ends. It is infinite if no line was omitted."""
+        """The time when the first window with omitted lines ends. The time is infinite if no line was omitted."""
         return self._due
 
     def admits(self, kind: Hashable, line: T, now: float) -> bool:

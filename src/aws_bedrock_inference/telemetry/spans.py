@@ -56,7 +56,8 @@ class _Current:
     def leave(self) -> None:
         """Set the current span back to the span that was current before.
 
-        Do nothing if the current span has already been set back, for example by another listener. Also do nothing in a different thread, because the current span of that thread is not this span.
+        Do nothing if the current span has already been set back, for example by another listener. Also do nothing in a
+        different thread, because the current span of that thread is not this span.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)

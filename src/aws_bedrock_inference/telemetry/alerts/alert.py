@@ -97,9 +97,9 @@ class Alert:
     `share` is the size of the incident, and `usual` is the usual size. If the alert has a `unit`, both are amounts in
     this unit. Otherwise, both are fractions of all attempts, of all answers or of a quota.
 
-    `causes` contains the number of failures for each cause. `sample` contains the code and the request id of one
-    failure, and the words of the error message that identify the cause. `sample` contains no other words of the
-    message, because they can quote the request. Times are ISO 8601, UTC.
+    `causes` contains the number of failures (or of refused or truncated answers) for each cause. `sample` contains the
+    code and the request id of one failure, and the words of the error message that identify the cause. `sample`
+    contains no other words of the service, because they can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str

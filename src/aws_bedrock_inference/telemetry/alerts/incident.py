@@ -15,8 +15,9 @@ class Incident:
 
     `keys` contains the name of each count that rose above its usual value. Two numbers belong to each name. The first
     is the last time slot (of ten seconds) in which the count was too high. The second is the number of slots that were
-    examined together. `cases` contains the number of failures (or of refused or truncated answers) for each
-    cause.
+    examined together.
+
+    `cases` contains a number for each cause: the failures with this cause, or the refused or truncated answers.
 
     `share` is the largest measured value during the incident, and `usual` is the usual value. If `unit` is empty, both
     are fractions, for example of all attempts. Otherwise, both are amounts in this unit.
