@@ -35,8 +35,9 @@ _LONGEST = 256
 
 
 class Described:
-    """Creates the attributes that spans and metrics have in common. They have the names of one version of the
-    conventions.
+    """Creates the attributes that spans and metrics have in common.
+
+    The names of the attributes are those of one version of OpenTelemetry's conventions.
     """
 
     def __init__(self, names: Names) -> None:
@@ -44,8 +45,9 @@ class Described:
         self._operations = names.operations
 
     def operation(self, operation: str, route: Route) -> str:
-        """Return the name that OpenTelemetry's conventions for generative AI give to an operation. The result is
-        empty if they have no name for it.
+        """Return the name of an operation in OpenTelemetry's conventions for generative AI.
+
+        The result is empty if the conventions contain no name for the operation.
         """
         found = self._operations.get(operation, "")
         return EMBEDDINGS if found and "embed" in (route.base or route.model) else found
@@ -81,7 +83,10 @@ class Described:
         return attributes
 
     def fault(self, fault: Fault) -> Attributes:
-        """Return the attributes of a fault. They contain no error if the program itself stopped reading a stream."""
+        """Return the attributes of a fault.
+
+        If the program itself stopped reading a stream, there is no error attribute, because this is not an error.
+        """
         if fault.cause == ABANDONED.cause:
             return {CAUSE: fault.cause}
         return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}

@@ -61,9 +61,9 @@ def embedded_metrics(
     """Write CloudWatch metrics of every call of the process, until the returned function is called.
 
     * `namespace` is the CloudWatch namespace of the metrics.
-    * `by` lists names of `context(...)` that become additional dimensions. CloudWatch charges for each value of a
-      dimension separately, so at most 50 values of a name are used.
-    * `write` is a function that receives the lines; without it, they are written to stdout.
+    * `by` contains names that the program sets with `context(...)`. These names become additional dimensions.
+      CloudWatch charges for each value of a dimension separately, so at most 50 values of each name are used.
+    * `write` is a function that receives each line. By default, the lines are written to stdout.
     """
     name_of("namespace", namespace, "checkout/bedrock")
     if isinstance(by, str) or not all(str(name).isidentifier() for name in by):

@@ -38,9 +38,10 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The states of the circuit breakers of the process. A breaker is included after its first change of state.
+    """The states of the circuit breakers of the process: closed, half-open or open.
 
-    If two clients have separate breakers for one model, the state of the breaker that changed last is reported.
+    A breaker is included after its first change of state. If two clients have separate breakers for one model, only the
+    breaker that changed last is included.
     """
 
     def __init__(self) -> None:
@@ -91,9 +92,10 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return the use, the limit and the queue of each quota.
+    """Return three lists of gauges: the used amount and the limit of each quota, and the number of calls in its queue.
 
-    If several `Quota` objects count the same quota, their counts are added. The limit is the largest of their limits.
+    Several `Quota` objects can count the same quota. Their used amounts and their queues are added. The limit is the
+    largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

@@ -24,8 +24,8 @@ def reported(context: Context) -> Context:
 class Labels:
     """The labels of one program's metrics.
 
-    At most `names` names are used, each with its first `values` values. Further names are omitted. Further values are
-    replaced by `other`.
+    Metrics get at most `names` different labels; labels with further names are omitted. Each label gets at most
+    `values` different values; further values are replaced by `other`.
     """
 
     def __init__(self, *, names: int = 8, values: int = 50) -> None:

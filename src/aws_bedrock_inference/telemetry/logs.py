@@ -28,9 +28,12 @@ DOCUMENTED = logging.getLogger("bedrock_client")
 
 
 def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO | None = None) -> logging.Logger:
-    """Write log lines of at least `level` as JSON, and return the logger `bedrock_client` for the program's own
-    lines. The lines of this package's log (logger `aws_bedrock_inference`) are written, too. All lines go to
-    `stream`, or to stderr by default. A second call changes level and stream; it does not add a second handler.
+    """Write log lines of at least `level` as lines of JSON, to `stream` or by default to stderr.
+
+    The lines of two loggers are written: `aws_bedrock_inference` is the log of this package, and `bedrock_client` is
+    for the program's own lines. The function returns the logger `bedrock_client`.
+
+    A second call changes level and stream. It does not add a second handler.
     """
     _HANDLER.setStream(stream or _stderr())
     for logger in (DOCUMENTED, LOGGER):
@@ -41,9 +44,11 @@ def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO 
 
 
 def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -> None:
-    """Write an error to the logger `bedrock_client`. The line's message is `Bedrock API error`; the line contains the
-    error's type, message and cause. `error` is an exception or a text. `context` is written as `data`. Because
-    `context` is the program's own data, only secrets in it are masked.
+    """Write `error`, an exception or a text, to the logger `bedrock_client`.
+
+    The message of the line is `Bedrock API error`. The line contains the type, the message and the cause of the error.
+    The line also contains `context` as `data`. Only secrets in `context` are masked, because it is the program's own
+    data.
     """
     data = {
         **fault_fields(_fault(error)),
@@ -55,8 +60,9 @@ def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -
 
 
 def installed() -> Callable[[], None]:
-    """Write this package's log as lines of JSON to stderr, until the returned function is called. If
-    `setup_structured_logging` was called before, this function and the returned function do nothing.
+    """Write this package's log as lines of JSON to stderr, until the returned function is called.
+
+    If `setup_structured_logging` was called before, this function and the returned function do nothing.
     """
     level = LOGGER.level
     if _HANDLER not in LOGGER.handlers:
@@ -84,8 +90,10 @@ def _enable() -> None:
 
 
 class JsonLines(logging.StreamHandler[TextIO]):
-    """A handler that writes lines of JSON. If many lines report failures with the same cause, event and model, only
-    five of them are written in a minute. One more line then reports the number of omitted lines as `repeated`.
+    """A handler that writes log records as lines of JSON, and limits repeated lines about failures.
+
+    Lines are of the same kind if they have the same level, event, cause, model and Region. In a minute, at most five
+    lines of a kind are written. One more line then reports the number of omitted lines as `repeated`.
     """
 
     def __init__(
@@ -109,7 +117,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
         self._repeats, self._timer = Repeats(), None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, or only count it if many records like it were written."""
+        """Write `record`. Only count it if five records of the same kind were written in the last minute."""
         kind = _kind(record)
         admitted = kind is None or self._repeats.admits(kind, record, record.created)
         self._tell(record.created)
@@ -119,7 +127,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self._wake(record.created)
 
     def tell(self) -> None:
-        """Write one line for each kind of lines that were omitted until now."""
+        """Write one line for each kind of omitted lines. It reports how many lines were omitted until now."""
         self.acquire()
         try:
             self._tell(inf)
@@ -130,8 +138,9 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self.release()
 
     def close(self) -> None:
-        """Write one line for each kind of lines that were omitted until now. This also happens at the end of the
-        program.
+        """Report how many lines were omitted until now, and close the handler.
+
+        At the end of the program, `logging` calls this method.
         """
         with suppress(ValueError):  # the stream is closed
             self.tell()

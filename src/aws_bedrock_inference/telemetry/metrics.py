@@ -62,12 +62,12 @@ class Metrics:
         gauges.create_gauges(meter, names, described)
 
     def quota_queued(self, event: QuotaQueued) -> None:
-        """Start to measure a call's wait for quota."""
+        """Start to measure how long a call waits for quota."""
         if event.call_id and len(self._queued) < MOST_OPEN:
             self._queued.setdefault(event.call_id, (self._clock(), self._series.of("", event.route)))
 
     def attempt_started(self, event: AttemptStarted) -> None:
-        """Stop measuring a call's wait for quota."""
+        """Stop measuring how long the call waits for quota."""
         if self._queued:
             self._waited(event.call_id)
 

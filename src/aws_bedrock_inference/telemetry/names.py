@@ -23,8 +23,9 @@ OWN = "aws_bedrock_inference."
 
 
 class Metric(NamedTuple):
-    """An instrument of OpenTelemetry. `kind` is `histogram`, `counter` or `gauge`; `buckets` are the buckets of a
-    histogram.
+    """The description of an OpenTelemetry instrument, which records a metric.
+
+    `kind` is `histogram`, `counter` or `gauge`. `buckets` contains the bucket boundaries of a histogram.
     """
 
     name: str

@@ -42,11 +42,12 @@ def observe(
 ) -> Callable[[], None]:
     """Report on every client, wrapper and run of the process from now on, until the returned function is called.
 
-    `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does. `otel=True` creates
-    OpenTelemetry spans and metrics of calls, with the providers that the program has set. `alerts` is an `Alerts`.
+    * `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does.
+    * `otel=True` creates OpenTelemetry spans and metrics of calls, with the providers that the program has set.
+    * `alerts` is an `Alerts` object, which raises alerts about incidents.
 
-    If several callers start the same report, it runs once. It stops when the last of these callers has called its
-    returned function.
+    If several callers start the same report, the report runs once. Each caller gets a function from `observe`. The
+    report stops when all of these functions have been called.
     """
     if log not in (None, "json"):
         raise ValueError(f"observe(log={shown_name(log, ['json'])}): pass 'json', or omit it")
@@ -83,7 +84,8 @@ class _Reports(Locked):
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
         """Start a report with `begin`, if no report with this `key` is running.
 
-        The returned function ends the caller's use of the report. Only its first call has an effect.
+        Return a function that the caller calls when it no longer needs the report. Only the first call of the function
+        has an effect.
         """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)

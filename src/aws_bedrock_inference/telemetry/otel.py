@@ -51,8 +51,9 @@ SCOPE = "aws_bedrock_inference"
 
 @dataclass(frozen=True)
 class OpenTelemetry:
-    """OpenTelemetry's providers, for `observe(otel=OpenTelemetry(...))`. If a provider is None, the program's own
-    provider is used.
+    """The OpenTelemetry providers that receive spans and metrics, for `observe(otel=OpenTelemetry(...))`.
+
+    If a provider is None, the provider that the program has set is used.
     """
 
     _: KW_ONLY
@@ -62,7 +63,8 @@ class OpenTelemetry:
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
         """Return a sink (a listener for all events) that sends spans and metrics to these providers.
 
-        This method reads the version of the names of spans and metrics from the environment variables.
+        This method reads the environment variables that select the version of OpenTelemetry's conventions, and so the
+        names of spans and metrics.
         """
         return OpenTelemetrySink(self, clock)
 
@@ -99,7 +101,7 @@ class OpenTelemetrySink:
         }
 
     def __call__(self, event: object) -> None:
-        """Report `event` to OpenTelemetry, first in metrics and then in the call's span.
+        """Record `event`, first in OpenTelemetry metrics and then in the call's span.
 
         While the metrics are recorded, the call's span is still the current span. OpenTelemetry can therefore link a
         measurement to the span (an exemplar). The span is updated even if the metrics fail.

@@ -33,8 +33,9 @@ _PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 def plain(value: Any, *around: int) -> Any:
     """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None.
 
-    Any other object is replaced by its text if the text is informative, and otherwise by the name of its type. `around`
-    contains the Python ids of the containers around `value`. They show whether a container contains itself.
+    Objects of a few other types are replaced by their text, and all other objects by the name of their type.
+
+    `around` contains the Python ids of the containers around `value`. They show whether a container contains itself.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -91,7 +92,7 @@ def error_text(error: object) -> str:
 
 
 def chained(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and all exceptions that its traceback shows."""
+    """Yield `error` and all other exceptions that the traceback of `error` shows."""
     waiting, seen = [error], set[int]()
     while waiting:
         each = waiting.pop()

@@ -15,8 +15,9 @@ T = TypeVar("T")
 
 
 class Repeated(NamedTuple, Generic[T]):
-    """The lines of one kind that were not written in a time window: their number, the last of these lines, and the
-    length of the window in seconds.
+    """The lines of one kind that were omitted in a time window.
+
+    The object contains their number, the last omitted line, and the length of the window in seconds.
     """
 
     held: int
@@ -35,10 +36,10 @@ class _Window(Generic[T]):
 
 
 class Repeats(Generic[T]):
-    """Admits the first `first` lines of each kind in a time window of `seconds` seconds. It counts all further lines
-    and stores the last of them.
+    """Admits the first `first` lines of each kind in a time window, which lasts `seconds` seconds.
 
-    At most `most` kinds have a window at the same time. If a further kind occurs, the oldest window ends early.
+    All further lines of the kind are counted, and the last of them is stored. Each kind has its own window. There are
+    at most `most` windows at the same time. If one more kind occurs, the oldest window ends early.
     """
 
     def __init__(self, first: int = 5, seconds: float = 60.0, most: int = 256) -> None:
@@ -51,11 +52,14 @@ class Repeats(Generic[T]):
 
     @property
     def due(self) -> float:
-        """The time at which the first window with omitted lines ends. It is infinite if no line was omitted."""
+        """The time when the first window with omitted lines ends. The time is infinite if no line was omitted."""
         return self._due
 
     def admits(self, kind: Hashable, line: T, now: float) -> bool:
-        """Return whether a line can be written now, because it is one of the first lines of its kind."""
+        """Return whether `line` is one of the first lines of this `kind` in the time window, so that it can be written.
+
+        Otherwise, count the line.
+        """
         window = self._windows.get(kind)
         if window is None or not 0 <= now - window.begun < self._seconds:  # the clock may have been set back
             if window is not None or len(self._windows) >= self._most:
@@ -71,10 +75,9 @@ class Repeats(Generic[T]):
         return False
 
     def ended(self, now: float) -> list[Repeated[T]]:
-        """Return the counts of omitted lines for all windows that have ended by `now`. Each window is returned only
-        once.
+        """Return the omitted lines of all windows that have ended by `now`. Each window is returned only once.
 
-        If `now` is infinite, return the counts of all windows.
+        The result has one element for each window with omitted lines. If `now` is infinite, all windows end.
         """
         if now >= self._due:
             for kind, window in list(self._windows.items()):

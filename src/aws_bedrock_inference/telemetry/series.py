@@ -34,7 +34,8 @@ MOST_WORDS = 100
 class Series:
     """One combination of labels, with its counters.
 
-    `typed` contains the labels for each type of token. `counts` contains the counters by their keys.
+    `typed` contains the labels of the combination for each type of token (`input` and `output`). `counts` contains the
+    value of each counter by the key of the counter.
     """
 
     __slots__ = ("attributes", "counts", "typed")
@@ -46,8 +47,10 @@ class Series:
 
 
 class AllSeries(Locked):
-    """The series that have occurred. Their number is limited, because model ids, contexts and codes come from outside
-    this package.
+    """The series (combinations of labels) that have occurred.
+
+    The number of series is limited. Without a limit, it could grow endlessly, because model ids, contexts and codes
+    come from outside this package.
     """
 
     def __init__(self, described: Described) -> None:
@@ -100,8 +103,9 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """The key in `_OF_PROVIDERS` for the program's own provider. The provider itself cannot be the key, because the
-    program can set it after `observe` was called.
+    """The key in `_OF_PROVIDERS` for the program's own provider.
+
+    The provider itself cannot be the key, because the program can set the provider after `observe` was called.
     """
 
 
@@ -110,8 +114,10 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
-    """Return the series (combinations of labels) for the metrics of `provider`, a meter provider. None stands for the
-    program's own provider. `new` is True for the newer version of the conventions for names.
+    """Return the series (combinations of labels) for the metrics of the meter provider `provider`.
+
+    If `provider` is None, the program's own provider is meant. `new` is True if the metrics have the names of the newer
+    version of OpenTelemetry's conventions.
     """
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

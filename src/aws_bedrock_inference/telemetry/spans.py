@@ -56,8 +56,8 @@ class _Current:
     def leave(self) -> None:
         """Set the current span back to the span that was current before.
 
-        Do nothing if this has already happened, for example by another listener. Also do nothing in a different thread,
-        because the current span of that thread is not this span.
+        Do nothing if the current span has already been set back, for example by another listener. Also do nothing in a
+        different thread, because the current span of that thread is not this span.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)
@@ -229,9 +229,10 @@ class Spans:
 def instrumented(operation: str, region: str) -> bool:
     """Return whether OpenTelemetry's botocore instrumentation creates spans and metrics for this call.
 
-    This is the case if the call belongs to an instrumented boto3 client. This package then leaves these spans and
-    metrics to the instrumentation: its own span of the call has no `gen_ai` attributes and no spans of attempts below
-    it. The instrumentation knows more about an answer, and existing dashboards can depend on its spans.
+    This is the case if botocore is instrumented and the call is made with a boto3 client. In this case, this package
+    creates only a span of the call, without `gen_ai` attributes and without spans of attempts. The instrumentation
+    creates the other spans and metrics, because it knows more about an answer. In addition, existing dashboards can
+    depend on the spans of the instrumentation.
     """
     if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False

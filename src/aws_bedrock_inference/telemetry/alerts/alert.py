@@ -18,7 +18,10 @@ _MOST_REMEDIES = 3
 
 
 class Words(NamedTuple):
-    """The texts of an alert rule. An alert uses these texts if its cause is not in the error catalogue."""
+    """The texts of an alert rule.
+
+    An alert shows these texts if the error catalogue does not contain the cause of the alert.
+    """
 
     title: str
     meaning: str
@@ -91,10 +94,12 @@ class Alert:
     * `lost`: dead letters could not be stored.
     * `quota` and `day`: a quota per minute, or a daily quota, is nearly exhausted.
 
-    `share` is the size of the incident, and `usual` is the value at other times. Both are fractions of all attempts or
-    answers, or of a quota. If the alert has a `unit`, they are amounts in this unit. `causes` counts failures by cause.
-    `sample` has the code and the request id of one failure, and the words of its message that identify the cause. It
-    contains no other text of the service, because such text can quote the request. Times are ISO 8601, UTC.
+    `share` is the size of the incident, and `usual` is the usual size. If the alert has a `unit`, both are amounts in
+    this unit. Otherwise, both are fractions of all attempts, of all answers or of a quota.
+
+    `causes` contains the number of failures (or of refused or truncated answers) for each cause. `sample` contains the
+    code and the request id of one failure, and the words of the error message that identify the cause. `sample`
+    contains no other words of the service, because they can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str

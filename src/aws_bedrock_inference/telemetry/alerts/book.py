@@ -51,11 +51,13 @@ _ALIKE = frozenset({"spend", "stops"})
 class Book:
     """The counts of all processes, in time slots of ten seconds, and the incidents.
 
-    `slot` is the last slot that was examined. `fresh` contains the permanent causes whose first report came after that
-    slot.
+    `slot` is the last slot that was examined. `fresh` contains the causes that were reported for the first time after
+    the last examination. It contains only causes that raise an alert at their first failure: permanent causes, and the
+    loss of dead letters.
 
-    The number of a slot never decreases, not even if the clock is set back. The book then adds `ahead` slots to the
-    time of the clock. They are a whole number of days, so that the time of day and the daily pattern stay correct.
+    The numbers of the slots never decrease, not even if the clock is set back. In this case, the book adds `ahead`
+    slots to the time of the clock. `ahead` is a whole number of days, so the book still knows the correct time of day,
+    which the daily pattern needs.
     """
 
     def __init__(self) -> None:
@@ -68,7 +70,7 @@ class Book:
         self.fresh: set[str] = set()
 
     def add(self, report: Report, at: float) -> None:
-        """Count the report of a process that arrived `at` seconds since the epoch."""
+        """Add the counts of `report`, which arrived at the time `at` (in seconds since the epoch)."""
         slot = self._slot(at)
         for answers in report.answers:
             place = self._place(answers.place, slot)
@@ -96,8 +98,8 @@ class Book:
     def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
         """Return the incidents that began or ended since the previous call.
 
-        Each incident comes with False if it began, and with True if it ended. `now` is the current time in seconds
-        since the epoch.
+        The result is a list of pairs. The second element of a pair is False if the incident began, and True if the
+        incident ended. `now` is the current time in seconds since the epoch.
         """
         slot = self._slot(now)
         self._learn(slot)
@@ -153,14 +155,15 @@ class Book:
         return incident if open_one is None else None
 
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
-        """Return whether the sign of trouble `sign`, whose cause is of this `kind`, belongs to the open `incident`.
+        """Return whether `sign`, a sign of trouble, belongs to the open `incident`.
 
-        A place is a model in a Region.
+        `kind` is the kind of the sign's cause. A place is a model in a Region.
 
-        * An incident about failures, answers or spending includes signs with the same cause at other places. This ends
-          five minutes after the beginning of the incident.
-        * In the same five minutes, an incident about transient failures includes other transient causes at its places.
-        * Until its end, an incident about failures includes refused calls and dead letters at its places.
+        * In the first five minutes, an incident about failures, answers or spending includes signs with the same cause
+          at other places.
+        * In the first five minutes, an incident about transient failures includes other transient causes at the places
+          of the incident.
+        * An incident about failures always includes refused calls and dead letters at the places of the incident.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places
@@ -244,7 +247,7 @@ class Book:
             day.add(slot, use.tokens, use.tpd)
 
     def plain(self) -> list[Any]:
-        """Return the book (counts and incidents) as values that JSON can write. `of` creates it again from them."""
+        """Return the book (counts and incidents) as values that JSON can write. `of` creates the book again."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
         return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 

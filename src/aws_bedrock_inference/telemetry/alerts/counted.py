@@ -29,7 +29,7 @@ _PARTS = 3
 
 
 class Limits(Protocol):
-    """The interface of a `Quota`. Alerts read only the limits of the quota."""
+    """The part of the interface of `Quota` that alerts need: they read only the limits of a quota."""
 
     def ledger(self, route: Route, now: float) -> Ledger:
         """Return the ledger of the quota that calls on this route use. A ledger contains the limits and the use of a
@@ -100,8 +100,9 @@ def _usage(row: Answered) -> Usage:
 
 
 def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
-    """Return the use of each quota that the counted calls used, with the limits from `quota`. The result is empty
-    without `quota`.
+    """Return the requests and tokens of the counted calls for each quota, and the limits of the quota.
+
+    The limits are read from `quota`. If `quota` is None, the result is empty.
     """
     if quota is None:
         return []

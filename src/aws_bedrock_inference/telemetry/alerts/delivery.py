@@ -40,7 +40,10 @@ minute after it has recovered.
 
 
 class NotDelivered(Exception):
-    """Raised if a sink (receiver of alerts) refused an alert. `fault` shows whether another attempt can succeed."""
+    """Raised if a sink (receiver of alerts) refused an alert.
+
+    `fault` is the classified error of the sink. It shows whether another attempt can succeed.
+    """
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -48,7 +51,7 @@ class NotDelivered(Exception):
 
 
 class Outlet:
-    """Delivers alerts to one sink (a webhook, an SNS topic, a function or the log), one after the other.
+    """Delivers alerts, one after the other, to one sink: a webhook, an SNS topic, a function or the log.
 
     `done` is called with each alert whose delivery has ended, successfully or not.
     """

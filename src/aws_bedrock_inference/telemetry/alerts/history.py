@@ -66,11 +66,14 @@ class Ring(dict[int, int]):
 
 
 class Pattern:
-    """The daily pattern of failures or of calls. For each quarter of an hour of the day, it contains the largest value
-    of earlier days: a share, such as the failed part of the attempts, or an amount, such as the tokens of a time slot.
+    """The daily pattern of one measured value: the value that is expected at each time of the day.
 
-    Older values count less: a value counts fully on the day after its measurement. From then on, it is multiplied by
-    `fade` each day.
+    The value is a share (such as the fraction of the attempts that failed) or an amount (such as the tokens of a time
+    slot). The day is divided into quarters of an hour. The expected value of a quarter is the largest value of this
+    quarter on earlier days.
+
+    Older days count less. A value counts fully on the day after its measurement. On each further day, it is multiplied
+    by `fade`.
     """
 
     def __init__(self, fade: float) -> None:
@@ -80,7 +83,7 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a time slot that has ended. The share of the slot is `cases` / `of`, such as failures / attempts."""
+        """Add the measured value of a time slot that has ended: `cases` / `of`, for example failures / attempts."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -104,10 +107,11 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the share that is expected on `day`: the largest share of earlier days, where older days count less.
+        """Return the value that is expected on `day` in one quarter of an hour: the largest value of earlier days.
 
-        `found` contains the last measured day, its share, and the largest share of the days before it. The share of a
-        day counts fully on the next day. From then on, it is multiplied by `fade` each day.
+        `found` contains three numbers: the last measured day, the value on that day, and the value that was expected
+        on that day. A value counts fully on the day after its measurement. On each further day, it is multiplied by
+        `fade`.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
@@ -129,7 +133,8 @@ class Pattern:
     def _known(self) -> dict[int, list[float]]:
         """Return the measured values of each quarter of an hour.
 
-        They are stored as text, because they are stored far more often than read. They are parsed at the first use.
+        The values are written to and loaded from a store far more often than they are used. They are therefore loaded
+        as text, and this method parses the text only at the first use.
         """
         if self._days is None:
             rows = (row.split(",") for row in self._text.split(";") if row)
@@ -147,8 +152,10 @@ class Pattern:
 
 
 class Share:
-    """The share of one kind of event among all events. Examples are the failures with one cause among the attempts at
-    a place, and the truncated answers among all answers at a place.
+    """The fraction of all events that are of one kind.
+
+    For example, this is the fraction of the attempts at a place (a model in a Region) that failed with one cause.
+    Another example is the fraction of the answers at a place that were truncated.
     """
 
     def __init__(self) -> None:
@@ -188,7 +195,7 @@ class Share:
 
 
 class Flow:
-    """A count that grows continuously: dollars or tokens spent, dead letters stored."""
+    """An amount that is measured in each time slot: spent dollars, used tokens or stored dead letters."""
 
     def __init__(self) -> None:
         self.recent = Ring()
@@ -198,7 +205,7 @@ class Flow:
 
     @property
     def usual(self) -> float:
-        """The usual count in one time slot of ten seconds."""
+        """The usual amount in one time slot of ten seconds."""
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:

@@ -13,13 +13,17 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` contains the name of each count that rose above its usual value, with two numbers: the last time slot (of ten
-    seconds) in which the count was too high, and the number of slots that were examined together. `cases` counts
-    failures by cause. `share` is the largest share or rate during the incident; `usual` is the share or rate at other
-    times.
+    `keys` contains the name of each count that rose above its usual value. Two numbers belong to each name. The first
+    is the last time slot (of ten seconds) in which the count was too high. The second is the number of slots that were
+    examined together.
+
+    `cases` contains a number for each cause: the failures with this cause, or the refused or truncated answers.
+
+    `share` is the largest measured value during the incident, and `usual` is the usual value. If `unit` is empty, both
+    are fractions, for example of all attempts. Otherwise, both are amounts in this unit.
 
     `start` is the beginning of the incident in seconds since the epoch. `opened` is the start of the time slot in which
-    the rule found it. If the clock was set back, `opened` is ahead of the clock, like all stored time slots.
+    the rule found the incident. If the clock was set back, `opened` is ahead of the clock, like all stored time slots.
     """
 
     id: str
@@ -43,7 +47,8 @@ class Incident:
     def rises(self, key: str, slot: int, window: int, share: float = 0.0) -> None:
         """Record that the count `key` is above its usual value in the time slot `slot`.
 
-        `window` is the number of slots that were examined, and `share` is the share or rate in them.
+        `window` is the number of slots that were examined together. `share` is the value that was measured in these
+        slots: a fraction, or an amount in the unit of the incident.
         """
         self.keys[key] = [slot, window]
         self.share = max(self.share, share)
@@ -57,7 +62,7 @@ class Incident:
             names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])
 
     def is_over(self, slot: int, quiet: int) -> bool:
-        """Return whether none of the counts has risen in the last `quiet` time slots, the last of which is `slot`."""
+        """Return whether all counts of the incident were normal in the last `quiet` time slots, up to `slot`."""
         return all(slot - last >= quiet for last, _ in self.keys.values())
 
     def plain(self) -> dict[str, Any]:

@@ -68,8 +68,8 @@ class Member(Locked):
         """Send the report of this process. If this process gets the turn (the right to examine), examine the reports of
         all processes.
 
-        `last` is True for the last report of the process. The process then releases the alerts that it could not
-        deliver, so that other processes can deliver them.
+        `last` is True for the last report of the process. This report releases the alerts that the process has not
+        delivered, so that other processes can deliver these alerts.
         """
         with self._lock:
             done, self._done = self._done, []
@@ -96,9 +96,11 @@ class Member(Locked):
     def _report(self, report: Report) -> Exception | None:
         """Send this report to the store, after the earlier reports that could not be sent.
 
-        If this process gets the turn (the right to examine), examine the reports of all processes. Return None, or the
-        reason if the store is unavailable or its state of the alert rules cannot be read. An unreadable state is
-        returned as the reason until this process gets a turn with a readable state.
+        If this process gets the turn (the right to examine), examine the reports of all processes.
+
+        Return None on success. Return the error if the store is unavailable, or if the stored state of the alert rules
+        cannot be read. In the second case, each further call returns the error, until this process gets a turn with a
+        readable state.
         """
         self._unsent.append(report)
         try:

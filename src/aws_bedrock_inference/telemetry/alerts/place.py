@@ -46,7 +46,8 @@ class Place:
     def leave(self, slot: int) -> None:
         """Remove a time slot from the recent counts.
 
-        Before, the caller must move the slot to the long-term values (the usual value and the daily pattern).
+        Before this call, the caller must add the counts of the slot to the long-term values (the usual value and the
+        daily pattern).
         """
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)

@@ -1,4 +1,4 @@
-"""The report of one process about a few seconds.
+"""The report of one process about the last few seconds.
 
 The report contains counts, and one sample of each failure. It contains no other facts about individual calls.
 """
@@ -29,9 +29,10 @@ class Answers(NamedTuple):
 
 
 class Failures(NamedTuple):
-    """Attempts that failed with one cause. `kind` is `permanent`, `transient` or `refusal`; a refusal is a call that
-    this package refused because of earlier failures. `code`, `request_id`, `message` and `advice` are those of the
-    last failed attempt.
+    """Attempts that failed with one cause.
+
+    `kind` is `permanent`, `transient` or `refusal`. A refusal is a call that this package refused because of earlier
+    failures. `code`, `request_id`, `message` and `advice` belong to the last failed attempt.
     """
 
     place: str
@@ -47,9 +48,10 @@ class Failures(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """The number of dead letters of a place (a model in a Region).
+    """The numbers of dead letters of a place (a model in a Region).
 
-    `kept` letters were stored, and `lost` letters were lost because the store refused them.
+    `kept` is the number of stored letters. `lost` is the number of letters that were lost, because the store refused
+    them.
     """
 
     place: str
@@ -73,9 +75,9 @@ class Use(NamedTuple):
 class Report:
     """The counts of one process.
 
-    `held` contains the alerts that the process is delivering. `delivered` contains the alerts whose delivery ended
-    after the previous report. `released` contains the alerts that this process could not deliver. Another process is
-    allowed to deliver them.
+    Three fields contain ids of alerts. `held` are the alerts that the process is delivering. `delivered` are the alerts
+    whose delivery ended after the previous report, successfully or not. `released` are the alerts whose delivery had
+    not ended at the last report of the process. Another process can deliver these alerts.
     """
 
     answers: tuple[Answers, ...] = ()

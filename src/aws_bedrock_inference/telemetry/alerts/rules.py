@@ -46,8 +46,13 @@ LASTING = 0.7
 class Rise:
     """A rule for one kind of share, such as the fraction of attempts that failed.
 
-    The share has risen if it is high in one of the `windows`, with at least `least` cases. It is high if it is at least
-    `floor` and at least `factor` times the usual share. The lengths of the windows are in time slots of ten seconds.
+    The rule examines the share in several windows. `windows` contains their lengths in time slots of ten seconds. The
+    share has risen if these conditions are true in one of the windows:
+
+    * The window contains at least `least` cases, such as failed attempts.
+    * The share is at least `floor`, and at least `factor` times the usual share.
+    * The share is far above the share at the same time on earlier days.
+    * The share is not due to chance, and not due to the three worst slots alone.
     """
 
     floor: float
@@ -65,8 +70,8 @@ class Rise:
     def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
         """Return whether the share in `slots` has risen above both expected shares: `usual` and `pattern`.
 
-        `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each of `slots`
-        contains the number of cases and the total number of events in a time slot.
+        `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each element of `slots`
+        contains two numbers for one time slot: the number of cases, such as failures, and the number of all events.
 
         The share must also be high without the three worst slots. A fault of half a minute therefore raises no alert.
         """
@@ -123,9 +128,10 @@ class Surge:
     learning: int
 
     def holds(self, first: float, second: float, usual: float, pattern: float) -> bool:
-        """Return whether the amounts in the first and the second half of a window are a surge.
+        """Return whether the amount in a window is so high that the rule raises an alert.
 
-        `usual` is the usual amount per time slot, and `pattern` is the amount per time slot on earlier days.
+        `first` and `second` are the amounts in the two halves of the window. `usual` is the usual amount per time slot.
+        `pattern` is the amount per time slot at the same time on earlier days.
         """
         expected = self.factor * max(usual, pattern) * self.window / 2
         return first + second >= self.floor and min(first, second) >= expected and first > 0.0

@@ -36,7 +36,8 @@ class Sign(NamedTuple):
     """A sign of trouble: the count `key` is above its usual value in the last `window` time slots (ten seconds each).
 
     If `opens` is False, the sign only prolongs an open incident and does not open a new one. `since` is the slot in
-    which the rise began. `share` and `usual` are in `unit`. If `unit` is empty, they are fractions of all events.
+    which the rise began. `share` is the measured value, and `usual` is the usual value. Both are amounts in `unit`. If
+    `unit` is empty, both are fractions of all events or of a quota.
     """
 
     rule: str
@@ -95,9 +96,9 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
-    """Return the first time slot of the window in which the share of the cause was at least `least`.
+    """Return the first time slot in which the failures with `cause` were at least the fraction `least` of all events.
 
-    If there is no such slot, return `slot`, the last slot of the window.
+    Only the last `window` slots are examined, up to `slot`. If there is no such time slot, return `slot`.
     """
     recent = cause.share.recent
     high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0))
@@ -125,10 +126,12 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return three values: whether the surge of `flow` (dollars, tokens or dead letters) opens an incident, the count
-    per time slot, and the usual count per time slot.
+    """Return whether the amount of `flow` (dollars, tokens or dead letters) is high enough to open an incident.
 
-    Return None if the count of `flow` has not surged.
+    Two further values are returned: the amount per time slot, and the expected amount per time slot. The expected
+    amount is the usual amount or, if it is larger, the amount at the same time on earlier days.
+
+    Return None if the amount is too low even to prolong an open incident.
     """
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)

@@ -49,8 +49,11 @@ def to_log(alert: Alert) -> None:
 
 
 class Webhook:
-    """Posts alerts to a URL as JSON. `headers` are sent with each alert. With `secret`, the header `X-Signature` is
-    the HMAC-SHA256 of `X-Timestamp`, a dot and the body, in hexadecimal.
+    """Posts alerts to a URL as JSON.
+
+    `headers` are sent with each alert. If `secret` is set, each alert is signed: the header `X-Signature` contains
+    `sha256=` and an HMAC-SHA256 in hexadecimal. The signed text is the value of the header `X-Timestamp`, a dot and the
+    body.
 
     Redirects are not followed. A status of 2xx means that the alert is delivered. After the status 408, 425, 429 or
     5xx, the delivery is retried.
@@ -134,8 +137,10 @@ def _refusal(error: urllib.error.HTTPError) -> Fault:
 
 class Sns(Locked):
     """Publishes alerts to an Amazon SNS topic: JSON for programs, a human-readable text for e-mail, and one line for
-    phones. `session` is a boto3 or botocore session; by default boto3's default session is used. The session's
-    credentials need the permission sns:Publish on the topic.
+    phones.
+
+    `session` is a boto3 or botocore session. By default, boto3's default session is used. The session's credentials
+    need the permission sns:Publish on the topic.
     """
 
     def __init__(self, arn: str, *, session: Any = None, endpoint_url: str | None = None) -> None:

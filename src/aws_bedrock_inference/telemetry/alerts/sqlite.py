@@ -34,9 +34,10 @@ _LONG_AGO = -1e18
 
 
 class SqliteAlerts:
-    """Stores the reports of processes, and the state of the alert rules, in the file at `path`, which is created with
-    mode 0600. All processes must use the same `clock`, by default the time of day of the machine. A request that waits
-    longer than `timeout` seconds raises `StoreUnavailable`.
+    """Stores the reports of processes, and the state of the alert rules, in the file at `path`.
+
+    The file is created with mode 0600. All processes must use the same `clock`, by default the time of day of the
+    machine. A request that waits longer than `timeout` seconds raises `StoreUnavailable`.
     """
 
     def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:

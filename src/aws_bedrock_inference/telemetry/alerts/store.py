@@ -55,7 +55,10 @@ class Turn(NamedTuple):
 
 
 class AlertStore(Protocol):
-    """A store that the processes of one service share. Requests raise `StoreUnavailable`."""
+    """A store that the processes of one service share.
+
+    If the store cannot process a request, the request raises `StoreUnavailable`.
+    """
 
     place: str
 
@@ -140,10 +143,11 @@ class MemoryAlerts(Locked):
 
 
 def due(now: float, looked_at: float, taken_at: float) -> bool:
-    """Return whether the reports are due for examination at `now`. They are also due if the clock was set back.
+    """Return whether the reports are due for examination at `now`.
 
-    `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn (the right
-    to examine the reports).
+    `looked_at` is the time of the last examination. `taken_at` is the time when a process got the turn, which is the
+    right to examine the reports. The reports are due if enough time has passed since both times. A time after `now` is
+    ignored, because it means that the clock was set back.
     """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 

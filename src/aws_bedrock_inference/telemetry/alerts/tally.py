@@ -101,7 +101,7 @@ class Tally(Locked):
         self._counts = Counts({}, {}, {})
 
     def take(self) -> Counts:
-        """Return the events that were counted since the last call of this method."""
+        """Return the counts since the last call of this method, and begin to count from zero."""
         with self._lock:
             counts, self._counts = self._counts, Counts({}, {}, {})
         return counts
@@ -136,7 +136,7 @@ class Tally(Locked):
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
-        """Count the last failed attempt of a call on a route (a model in a Region), when the call changes to another
+        """Count the last attempt on a route (a model in a Region), which failed, so that the call changed to another
         route.
         """
         if event.attempts:

@@ -39,7 +39,7 @@ _last: dict[str, Any] = {}
 
 
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
-    """Count all `reports` of the processes. Return the new memory, and the alerts that the caller has to deliver.
+    """Count all `reports` of the processes. Return the new memory, and the alerts that the caller must deliver.
 
     The memory is the state of the alert rules. Each report is a text with the time when it arrived.
 

@@ -46,8 +46,10 @@ return 1
 
 
 class ValkeyAlerts:
-    """Stores the reports of processes in a list, and the state of the alert rules in a hash. `timeout` and `place`
-    have the same meaning as in `Server`, which creates the connections.
+    """Stores the reports of processes in a list, and the state of the alert rules in a hash.
+
+    `place` is the URL of the server without user, password and options. `timeout` is the maximum number of seconds for
+    connecting, and for each exchange with the server.
     """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT) -> None:
