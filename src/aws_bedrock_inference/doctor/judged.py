@@ -52,7 +52,9 @@ class Principal:
 
 
 def find_principal(world: World) -> Principal:
-    """Return the user or role that makes the calls. If it cannot be simulated, the result contains the reason."""
+    """Return the user or role that makes the calls. If AWS's policy simulator cannot test this user or role, the result
+    contains the reason instead.
+    """
     key = world.api_key
     if key is not None:
         if not key.user:

@@ -45,7 +45,7 @@ class Resume(Ordered):
       knows whether the delivered text can be withdrawn.
     * `interruptions`, default 3: the maximum number of times that one answer is resumed. Each continuation or
       restart costs the whole input again.
-    * `chance`: the random source of the waits.
+    * `chance`: the random source for the length of the wait before a resumption.
 
     An answer is resumed only if its fault allows a retry, and only before the call's deadline.
 
