@@ -1,5 +1,5 @@
-"""Find the route of a call: what the Region's model lists contain for a model id, and the Regions in which the call can
-be processed.
+"""Find the route of a call: the entries for the model id in the Region's model lists, and the Regions in which the call
+can be processed.
 """
 
 from __future__ import annotations

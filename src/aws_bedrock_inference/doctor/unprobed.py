@@ -39,7 +39,7 @@ def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
 
 def by_hand(world: World, cause: str) -> str:
     """Return a sentence with the command that the user can run to check whether the error has this cause. If the
-    catalogue has no command for it, the sentence contains the first remedy of the cause.
+    catalogue has no command for the cause, the sentence contains the first remedy of the cause.
     """
     remedies = _remedies(world, cause)
     command = next((remedy.run for remedy in remedies if remedy.run), "")
