@@ -307,7 +307,7 @@ class ReadinessAwaited(Event):
 @dataclass(frozen=True, slots=True)
 class ProfileChosen(Event):
     """The service does not accept on-demand calls for the route's model. From now on, the calls go through the
-    inference profile `profile` and may be answered in other Regions of its geography.
+    inference profile `profile`. They may be answered in other Regions of the profile's geography.
     """
 
     route: Route

@@ -87,7 +87,7 @@ class BedrockError(Exception):
 
     @property
     def origin(self) -> Origin:
-        """The place where the failure arose: the service, a source of credentials, the network, this machine."""
+        """The place where the failure arose, such as the service, a credential source, the network or this machine."""
         return self.fault.origin
 
     @property

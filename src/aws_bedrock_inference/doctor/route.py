@@ -36,7 +36,7 @@ class Route:
     """The route of a call to the model id `name`. `base` is the base model of this id, or empty if it is unknown.
 
     `known` is True if the Region offers the id, False if it does not, and None if the Region's lists cannot show this.
-    `check` contains the problems of the id that these lists show.
+    `check` contains the problems that these lists show for the id.
     """
 
     name: str

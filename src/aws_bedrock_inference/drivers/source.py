@@ -105,8 +105,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle with a fault after an interruption such as Ctrl-C, because the interruption can lose an item
-        of the stream. If later items were delivered, the caller would not notice the gap.
+        """End the handle with a fault after an interruption such as Ctrl-C. The interruption can lose an item of the
+        stream. If the handle then delivered later items, the caller would not notice the gap.
         """
         self._end(Outcome(fault=UNREAD))
 
