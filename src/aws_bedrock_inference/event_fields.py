@@ -98,8 +98,8 @@ def named(code: str) -> str | None:
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
-    """Return the fields for the attribute `name` of an event, which has this `value`: one field, several fields, or
-    none if the value contains no information.
+    """Return the fields for the attribute `name` of an event, which has this `value`: one field, several fields, or no
+    field if the value contains no information.
     """
     if isinstance(value, Route):
         at = {"model": masked(value.model), "region": value.region} if name == "route" else {}

@@ -135,8 +135,8 @@ class RetryScheduled(Event):
 class StreamResumed(Event):
     """A stream broke after `received` characters of its text. After `wait` seconds, the client sends another request.
     `how` is what this request contains: the received text as the beginning of the answer (`prefill`), a user message
-    that requests the rest (`turn`), or the original request (`restart`). `tokens` is roughly what AWS charged for the
-    part that broke.
+    that requests the rest (`turn`), or the original request (`restart`). `tokens` is the approximate number of output
+    tokens that AWS charged for the received part.
     """
 
     route: Route
@@ -191,9 +191,10 @@ class ThrottleReceived(Event):
     * `cause`: the exhausted limit. It is `limit` or, if the service named none, the limit with the highest use.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
-    * `used`: what was used in the last minute: requests if `cause` is `requests`, otherwise tokens.
-    * `estimate`: the estimated limit per minute after this throttle: of requests if `cause` is `requests`, otherwise of
-      tokens.
+    * `used`: the number of requests in the last minute if `cause` is `requests`; otherwise the number of tokens used in
+      the last minute.
+    * `estimate`: the estimated limit after this throttle, in requests per minute if `cause` is `requests`, otherwise in
+      tokens per minute.
     * `waiting`: the number of waiting calls, by priority.
     * `consumers`: the number of tokens used in the last minute, by priority.
     * `advice`: the recommended action.
@@ -213,8 +214,8 @@ class ThrottleReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class BurndownChanged(Event):
-    """From now on, each output token of a model counts as `burndown` tokens of the quota. `table` is the burndown in
-    the package's table of models, for comparison. `reason` explains the change in words.
+    """From now on, each output token of a model uses `burndown` tokens of the quota. For comparison, `table` is the
+    burndown of this model in the package's table of models. `reason` explains the change in words.
     """
 
     route: Route
@@ -225,12 +226,12 @@ class BurndownChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreChanged(Event):
-    """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota by
-    its account, Region, model and quota pool, joined by `|`. `message` is the reason.
+    """The store that shares a quota between processes became unavailable, or available again. `pool` is the name of the
+    shared quota: account, Region, model and quota pool, joined by `|`. `message` is the reason for the change.
 
     While the store is unavailable, this process continues to use the share of the quota that the store assigned to it.
-    If it has no valid share, it uses the quota divided by the last known number of processes. If it never reached the
-    store, it uses a small fixed share.
+    When this share has expired, the process uses the quota divided by the last known number of processes, but at most
+    its last share. A process that never reached the store uses a tenth of the quota.
     """
 
     pool: str
@@ -240,8 +241,8 @@ class StoreChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerCached(Event):
-    """A call was answered from a cache (answers stored earlier); this answer is `age` seconds old. If `fault` is not
-    None, the call failed with `fault`, and an expired answer was returned instead of the exception.
+    """A call was answered from a cache, which contains earlier answers. The returned answer is `age` seconds old. If
+    `fault` is not None, the call failed with `fault`, and an expired answer was returned instead of the exception.
     """
 
     route: Route
@@ -306,7 +307,7 @@ class ReadinessAwaited(Event):
 @dataclass(frozen=True, slots=True)
 class ProfileChosen(Event):
     """The service does not accept on-demand calls for the route's model. From now on, the calls go through the
-    inference profile `profile` and may be answered in other Regions of its geography.
+    inference profile `profile`. They may be answered in other Regions of the profile's geography.
     """
 
     route: Route
@@ -328,7 +329,7 @@ class FellBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class RouteHealthChanged(Event):
-    """The fraction of the calls that a route of a `Fallback` receives has changed. If `resting` is True, the route now
+    """A route of a `Fallback` now receives a different fraction of the calls. If `resting` is True, the route now
     receives only calls that test it (probes). If `resting` is False, the route again receives the fraction `share` of
     the calls.
     """
@@ -351,9 +352,10 @@ class JobCreated(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed(Event):
-    """A batch job that this process waits for has a new status or new counts. `status` is the status in the words of
-    AWS's troubleshooting pages. `aws_status` is the status that the API returned. `waited` is the number of seconds
-    since this process began to wait.
+    """A batch job for which this process waits has a new status or new numbers of records. `total` is the number of all
+    records, `processed` the number of processed records, and `failed` the number of failed records. `status` is the
+    status in the words of AWS's troubleshooting pages. `aws_status` is the status that the API returned. `waited` is
+    the number of seconds since this process began to wait.
     """
 
     job_id: str

@@ -17,13 +17,13 @@
         ├── ServerFailed            an internal error of AWS
         ├── ModelFailed             the model failed on this request
         ├── InvalidByService        the service rejected the request as invalid
-        │   └── ContentFilteredError the content was filtered; `filtered` has the reason
+        │   └── ContentFilteredError the content was filtered; `filtered` contains the reason
         ├── Denied                  credentials, permissions or access to the model are missing
         ├── NotFound                no such model or resource
         ├── TimedOut                no answer in time (also a TimeoutError)
         ├── Unreachable             no connection (also a ConnectionError)
-        ├── AnswerIncomplete        the answer lacks the requested tool call or JSON; `answer` has what arrived
-        └── StreamBroken            the answer is incomplete; `received` has the part that arrived
+        ├── AnswerIncomplete        the answer lacks the requested tool call or JSON; `answer` contains what arrived
+        └── StreamBroken            the answer is incomplete; `received` contains the part that arrived
 
 The text of a `Refused` also names the corresponding code of the service, such as `ValidationException` for
 `InvalidRequest`.
@@ -87,7 +87,7 @@ class BedrockError(Exception):
 
     @property
     def origin(self) -> Origin:
-        """The place where the failure arose: the service, a source of credentials, the network, this machine."""
+        """The place where the failure arose, such as the service, a credential source, the network or this machine."""
         return self.fault.origin
 
     @property
@@ -147,7 +147,7 @@ class InvalidRequest(Refused, ValueError):
 
     @property
     def advice(self) -> str:
-        """The recommended action, together with the problem and its place in the request."""
+        """The recommended action. The text also states the problem, and where in the request the problem is."""
         return f"{self.fault.message.rstrip('.')}. {self.fault.advice}"
 
 
@@ -225,8 +225,8 @@ class _Answered(ServiceFault):
 
     @property
     def answer(self) -> dict[str, Any]:
-        """The answer that arrived, in Converse's form or as the body of InvokeModel. It is empty if no answer
-        arrived.
+        """The answer that arrived: a response of Converse, or the response body of InvokeModel. It is empty if no
+        answer arrived.
         """
         value = self.outcome.value
         answer: dict[str, Any] = {} if value is None else value if isinstance(value, dict) else value.response({})
@@ -284,7 +284,9 @@ class StreamBroken(ServiceFault):
 
     @property
     def received_message(self) -> dict[str, Any]:
-        """The content that arrived before the break, as a Converse message; incomplete tool input is text."""
+        """The content that arrived before the break, as a Converse message. If the JSON input of a tool is incomplete,
+        the message contains this input as text.
+        """
         return self.transcript.message() if self.transcript is not None else {"role": "assistant", "content": []}
 
     @property

@@ -119,8 +119,8 @@ class Fault:
 
     @property
     def stated_wait(self) -> float:
-        """The number of seconds that the service requests the client to wait before the next attempt; 0 if it requests
-        no wait.
+        """The number of seconds that the client must wait before the next attempt, as the service's answer or AWS's
+        documents state. It is 0 if they state no wait.
         """
         return max(self.retry_after or 0.0, self.suggested_wait or 0.0)
 

@@ -6,7 +6,7 @@ A flow is a generator. It yields *effects*, which are requests to the outside wo
 
     Send     send the call to the service            → Outcome
     Next     read one event of an open stream        → event, Fault, or None at the end of the body
-    Give     deliver an event to the consumer        → whether it wants more
+    Give     deliver an event to the consumer        → whether the consumer wants more
     Sleep    let time pass                           → None
     Wait     wait until woken, or until a time       → None
     Ask      send a request to a store               → the store's answer
@@ -37,7 +37,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 class Waiter(Protocol):
     """An object for which a flow (the plan of a call) can wait, such as a call's position in the queue for quota. To
-    end the wait, it calls the function that was registered with `attach`.
+    end the wait, the object calls the function that the flow's driver registered with `attach`.
     """
 
     def attach(self, wake: Callable[[], object]) -> bool:
@@ -244,8 +244,9 @@ class Pipeline:
     """Policies, listed from the outermost to the innermost: `Pipeline(Deadline(), Retry(), Breaker(), Quota())`.
 
     The order matters. In this example the deadline covers all attempts, and every attempt passes the breaker and uses
-    quota. A policy can check its position with a method `placed(outer, inner)`. The pipeline calls it with the policies
-    outside and inside of that policy. The method raises `ValueError` to reject the order.
+    quota. A policy can check its position with a method `placed(outer, inner)`. The pipeline calls this method when the
+    pipeline is created. `outer` contains the policies outside of the called policy, `inner` the policies inside. The
+    method raises `ValueError` to reject the order.
     """
 
     def __init__(self, *policies: Policy) -> None:

@@ -1,5 +1,5 @@
-"""Find the route of a call: what the Region's model lists contain for a model id, and the Regions in which the call can
-be processed.
+"""Find the route of a call: the entries for the model id in the Region's model lists, and the Regions in which the call
+can be processed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Route:
     """The route of a call to the model id `name`. `base` is the base model of this id, or empty if it is unknown.
 
     `known` is True if the Region offers the id, False if it does not, and None if the Region's lists cannot show this.
-    `check` contains the problems of the id that these lists show.
+    `check` contains the problems that these lists show for the id.
     """
 
     name: str

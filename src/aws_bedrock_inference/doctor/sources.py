@@ -53,9 +53,10 @@ def source(credentials: Any) -> str:
 
 
 def out_of(core: Any) -> str:
-    """Return words that state where the credentials come from: ` from the credential_process of the profile NAME`.
+    """If the profile has a `credential_process`, return ` from the credential_process of the profile NAME`, a phrase
+    for a message about the credentials.
 
-    The result is empty if the profile has no `credential_process`.
+    Otherwise return an empty text.
     """
     command = "credential_process" in core.get_scoped_config()
     return f" from the credential_process of the profile {core.profile or 'default'}" if command else ""
@@ -70,8 +71,9 @@ def end(credentials: Any) -> float | None:
 
 
 def end_of_login(core: Any) -> float | None:
-    """Return the time at which the login of Identity Center expires, from the login's file. The result is None if the
-    login is renewed automatically.
+    """Return the time at which the login of Identity Center expires, in seconds since the epoch. The time is read from
+    the file in which the AWS CLI stores the login. The result is None if the login is renewed automatically, or if the
+    file cannot be read.
     """
     from botocore.credentials import SSOProvider  # noqa: PLC0415 - heavy, and only a login needs it
     from botocore.exceptions import SSOTokenLoadError  # noqa: PLC0415 - the same

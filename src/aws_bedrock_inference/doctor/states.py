@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 @cache
 def facts() -> dict[str, dict[str, Any]]:
-    """Return the content of states.toml: the limits and the states of resources."""
+    """Return the content of states.toml: the error cause for each state of a resource, AWS's limits, and the principals
+    of services.
+    """
     return tomllib.loads(files("aws_bedrock_inference.doctor").joinpath("states.toml").read_text(encoding="utf-8"))
 
 
@@ -202,8 +204,9 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return who must be allowed to assume the role: as words for a message, and as principals in a trust policy. This
-    is the service that returned the error, or the caller if AssumeRole failed. If it is unknown, both values are empty.
+    """Return the identity that must be allowed to assume the role, in two forms: as words for a message, and as
+    principals of a trust policy. The identity is the service that returned the error. If AssumeRole failed, the
+    identity is the caller. If the identity is unknown, both forms are empty.
     """
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
@@ -298,5 +301,7 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the error's most likely cause among `causes`. If the error has none of them, return the first."""
+    """Return the most likely cause of the error among `causes`. If the error can have none of them, return the first of
+    `causes`.
+    """
     return next((each for each in seen.world.candidates if each in causes), causes[0])

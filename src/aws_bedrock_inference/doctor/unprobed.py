@@ -22,8 +22,8 @@ NO_PROBE = "no-probe"
 
 
 def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
-    """Yield a skipped check (a probe that did not run) for each possible cause of the error that no probe can prove or
-    exclude.
+    """Find the error's possible causes that no probe can prove or exclude. For each of them, yield a check with the
+    status skipped. Its message states how the user can check by hand.
     """
     probed = {cause for probe in probes.values() for cause in probe.tells}
     for cause in dict.fromkeys(world.candidates):
@@ -39,7 +39,7 @@ def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
 
 def by_hand(world: World, cause: str) -> str:
     """Return a sentence with the command that the user can run to check whether the error has this cause. If the
-    catalogue has no command for it, the sentence contains the first remedy of the cause.
+    catalogue has no command for the cause, the sentence contains the first remedy of the cause.
     """
     remedies = _remedies(world, cause)
     command = next((remedy.run for remedy in remedies if remedy.run), "")

@@ -35,13 +35,14 @@ BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 class World:
     """The settings that a diagnosis is about.
 
-    * `limit` is the maximum time for one probe, in seconds. `wait` is the maximum time to connect, and also the maximum
-      time to wait for an answer. The sum of both is at most `limit`.
+    * `limit` is the maximum time for one probe, in seconds. `wait` is a shorter time limit: a request may take `wait`
+      seconds to connect, and then `wait` seconds to receive its answer. Twice `wait` is at most `limit`.
     * `wall` returns the time of day.
     * `account` is the account id that the caller expects, and `project` the id or ARN of the Bedrock project in the
       calls.
     * `max_tokens` is the maximum length of an answer, and `concurrency` the number of concurrent calls.
-    * `config` contains botocore's settings of the client whose calls fail, if this is a boto3 client.
+    * `config` contains the botocore settings of the client whose calls fail, or None if this client is not a boto3
+      client.
     * `error` is the explanation of the error to diagnose, and `error_text` is its text.
     """
 

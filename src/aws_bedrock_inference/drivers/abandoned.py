@@ -1,13 +1,13 @@
-"""End flows (the plans of calls) that nobody will finish: a stream of which only a part was read, or a task that is
-destroyed while it waits.
+"""End flows (the plans of calls) that nobody will finish. Such a flow belongs to a stream of which only a part was
+read, or to a task that Python destroyed while the task waited.
 
 The garbage collector can find an abandoned flow at any moment and in any thread, even in a thread that holds a policy's
 lock. At that moment, the finalizer must not take a lock, read or write data, or run a step of a flow.
 
 Therefore the garbage collector never receives the flow itself: this module keeps a reference to every open flow until
 the flow ends. The program holds only the owner of the flow, which is the handle of a stream or a task. When the owner
-is collected, its finalizer only adds the flow to a queue. A separate thread, the reaper, then ends the flow as a user
-would end it: the flow releases its resources and wakes callers that wait for them.
+is collected, its finalizer only adds the flow to a queue. A separate thread, the reaper, then ends the flow as if the
+user had closed it: the flow releases its resources and wakes the callers that wait for these resources.
 """
 
 from __future__ import annotations
@@ -161,13 +161,13 @@ class Reaper:
         return self.calls
 
     def keep(self, stream: OpenFlow) -> None:
-        """Register a stream that starts, so that its flow is not garbage collected."""
+        """Register the flow of a stream that starts, so that the flow is not garbage collected."""
         if not self.running:
             self.start()
         self._streams.add(stream)
 
     def release(self, stream: OpenFlow) -> None:
-        """Unregister a stream that has ended."""
+        """Unregister the flow of a stream that has ended."""
         self._streams.discard(stream)
 
     def abandon(self, flow: OpenFlow) -> None:
@@ -182,7 +182,9 @@ class Reaper:
             self._end(self._abandoned.get())
 
     def after_fork(self) -> None:
-        """Start without flows (plans of calls) in a forked child. The parent ends its own open flows."""
+        """In a forked child, forget all open flows (unfinished plans of calls), because they belong to the parent. The
+        parent ends them.
+        """
         streams, calls = self._streams, self.calls
         _parents.append((calls, self._abandoned))
         self.calls, self.running = set(), False

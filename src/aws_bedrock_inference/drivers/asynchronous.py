@@ -1,5 +1,6 @@
-"""The asyncio driver: it performs the effects of a flow (what the plan of a call requests) in the running task. Its
-code has the same order as that of `blocking`.
+"""The asyncio driver runs a flow (the plan of one call) in the current task. It performs the actions that the flow
+requests, such as a wait or a request to the service. The code is in the same order as the code of the module
+`blocking`, so that the two can be compared.
 """
 
 from __future__ import annotations

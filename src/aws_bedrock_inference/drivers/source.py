@@ -68,7 +68,8 @@ class ItemFlow:
     contains the outcome, and `ended` is called with the outcome.
 
     The reaper (the thread that ends abandoned flows) holds a reference to the flow itself. The handle can be garbage
-    collected before the stream was read to its end. It then only reports to the reaper that the flow is abandoned.
+    collected before the stream was read to its end. In this case, the finalizer of the handle only reports to the
+    reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -77,8 +78,8 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the value to send to the flow (the plan of a call), which is a generator. Until the flow delivers an
-        item, no other thread or task can resume the flow.
+        """Reserve the flow (the plan of a call, a generator) for the calling thread or task, and return the value to
+        send to the flow. Until the flow delivers an item, no other thread or task can resume it.
         """
         reply = self._open.reply
         if reply is BUSY:
@@ -104,8 +105,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle with a fault after an interruption such as Ctrl-C, because the interruption can lose an item
-        of the stream. If later items were delivered, the caller would not notice the gap.
+        """End the handle with a fault after an interruption such as Ctrl-C. The interruption can lose an item of the
+        stream. If the handle then delivered later items, the caller would not notice the gap.
         """
         self._end(Outcome(fault=UNREAD))
 

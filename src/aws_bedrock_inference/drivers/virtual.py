@@ -1,8 +1,8 @@
 """The virtual-time driver: it runs many flows (plans of calls) in one thread. An hour of virtual time takes only as
 long as the computer needs to compute it.
 
-The driver is for simulation and tests. A function replaces the service. It receives a call and the present time, and
-returns the outcome and the number of seconds that the answer takes.
+The driver is for simulation and tests. A function replaces the service. This function receives a call and the present
+time. It returns the number of seconds that the answer takes, and the outcome of the call.
 """
 
 from __future__ import annotations

@@ -61,8 +61,9 @@ def region(world: World) -> Finding:
 
 
 def _like(error: BotoCoreError) -> str:
-    """Return a sentence about an error that reports a missing profile. The sentence names the existing profile with
-    the most similar name. The result is empty for other errors.
+    """If `error` reports that a profile does not exist, return a sentence for the message. The sentence names the
+    existing profile whose name is most similar to the missing name. If no name is similar, return only a full stop. For
+    other errors, return an empty text.
     """
     if not isinstance(error, ProfileNotFound):
         return ""

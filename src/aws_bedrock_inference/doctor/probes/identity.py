@@ -90,7 +90,9 @@ def _found(world: World, found: Any, tried: str) -> Finding:
 
 
 def _of_key(world: World, key: ApiKey) -> Finding:
-    """Evaluate the facts that the text of a Bedrock API key contains, without a request."""
+    """Check a Bedrock API key without a request. Its text shows the kind of the key, and for a short-term key also the
+    expiry time and the Region.
+    """
     tried = f"read the API key in {BEARER}"
     others = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE") if world.environ.get(name)]
     hides = f" The API key overrides {' and '.join(others)}." if others else ""

@@ -88,7 +88,9 @@ def _elsewhere(world: World, route: Route) -> list[str]:
 
 
 def _ended(world: World, route: Route) -> str:
-    """Return a sentence if the Region's own list shows that the model's last day has passed."""
+    """If the Region's model list shows that the model's last day has passed, return a sentence that states this day.
+    Otherwise return an empty text.
+    """
     life, last = route.check.lifecycle, route.check.end_of_life
     if not life or last is None or last >= _today(world):
         return ""
@@ -160,8 +162,8 @@ _UNUSED = 30 * 86_400
 def wire_shape(world: World) -> Finding:
     """Check that the model and the endpoint can be used with Converse.
 
-    The probe fails if the endpoint URL ends with the path of another API, such as `/v1`. It also finds models that
-    support only InvokeModel.
+    The probe fails if the endpoint URL ends with the path of another API, such as `/v1`. The probe also reports a model
+    that supports only InvokeModel.
     """
     if world.model_id is None:
         return skipped(NO_MODEL)

@@ -56,7 +56,7 @@ def _way(world: World) -> tuple[str, int, bool]:
 
 @probe(_NETWORK, needs=["endpoint"], tells=["endpoint-unreachable-dns", "proxy-unreachable", "region-disabled"])
 def name(world: World) -> Finding:
-    """Resolve the host name of the endpoint, or of the proxy in front of it."""
+    """Resolve the host name of the endpoint. If calls go through a proxy, resolve the name of the proxy instead."""
     host, port, is_proxy = _way(world)
     tried = f"resolved {host}"
     try:
@@ -72,8 +72,8 @@ def name(world: World) -> Finding:
 
 
 def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
-    """Return the addresses of a host name. If the resolver does not answer within `limit` seconds, its thread is
-    abandoned.
+    """Return the addresses of a host name. A separate thread resolves the name. If the thread has no answer after
+    `limit` seconds, raise `TimeoutError`, and do not wait for the thread any longer.
     """
     answers: SimpleQueue[set[str] | OSError] = SimpleQueue()
 
@@ -99,7 +99,7 @@ def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
     tells=["connection-refused-or-reset", "connect-timeout", "proxy-unreachable", "endpoint-unreachable-dns"],
 )
 def connection(world: World) -> Finding:
-    """Connect to the endpoint, or to the proxy in front of it."""
+    """Connect to the endpoint. If calls go through a proxy, connect to the proxy instead."""
     host, port, is_proxy = _way(world)
     whom = f"the proxy {host}:{port}" if is_proxy else f"{host}:{port}"
     tried = f"connected to {whom}"

@@ -40,9 +40,9 @@ _EVENT: dict[str, Any] = {
     asked=True,
 )
 def pattern(world: World) -> Finding:
-    """Let EventBridge test whether a pattern matches the event in the error's text.
+    """Let EventBridge test whether the event pattern in the error's text matches the event in this text.
 
-    If the text contains no pattern, the pattern of the rule that the text names is tested.
+    If the text contains no pattern but names a rule, the pattern of this rule is tested.
     """
     objects = list(_objects(world.error_text))
     event = next((each for each in objects if isinstance(each.get("detail-type"), str)), None)

@@ -40,8 +40,8 @@ _DENIED = [
     ],
 )
 def permissions(world: World) -> Finding:
-    """Check with IAM's simulator whether the caller has the permissions that calls need. The check includes the model,
-    its profile and its project, in each Region where the call can be processed.
+    """Check with IAM's simulator whether the caller has the permissions that calls need. The check covers the model,
+    its inference profile and the Bedrock project of the calls, in each Region where a call can be processed.
     """
     if world.model_id is None:
         return skipped(NO_MODEL)
@@ -85,7 +85,8 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
 
 
 def _places(world: World, principal: Principal) -> dict[str, list[str]]:
-    """Return the ARNs of the resources for which a call needs permission: the model, its profile and its project.
+    """Return the ARNs of the resources for which a call needs permission: the model, its inference profile and the
+    call's Bedrock project.
 
     The ARNs are grouped by Region, because a policy can depend on the condition key `aws:RequestedRegion`. ARNs without
     a Region are in the group `unspecified`; only the models of global profiles have such ARNs.

@@ -1,5 +1,5 @@
-"""Probes that check the places where processes store shared data: the table of dead letters (failed calls that are
-stored), and the store of a shared quota.
+"""Probes that check the places where processes store shared data: the table that contains dead letters (failed calls),
+and the store through which processes share a quota.
 """
 
 from __future__ import annotations

@@ -34,7 +34,9 @@ _RESERVED = 0.5
     calls=["cloudwatch:ListMetrics", "cloudwatch:GetMetricData"],
 )
 def throttles(world: World) -> Finding:
-    """Compare the number of throttles that CloudWatch counted with the use of the quota."""
+    """Read from CloudWatch the throttles of the last day. If there were any, compare the used tokens with the token
+    quotas.
+    """
     if world.model_id is None:
         return skipped(NO_MODEL)
     tried = f"read the metrics of {world.model_id} for the last day in CloudWatch"
@@ -63,7 +65,7 @@ def throttles(world: World) -> Finding:
 
 @probe(_TRAFFIC, needs=["endpoint", "credentials"], calls=["bedrock:InvokeModel"], asked=True)
 def call(world: World) -> Finding:
-    """Send one call with an answer of one token, which costs a fraction of a cent."""
+    """Send one test call. The call costs a fraction of a cent, because its answer is limited to one token."""
     if world.model_id is None:
         return skipped(NO_MODEL)
     tried = f"called Converse with {world.model_id} once, for one token"
