@@ -92,7 +92,7 @@ def advise(
     region: str | None,
     endpoint_url: str | None,
 ) -> None:
-    """Recommend a max_tokens and an inference profile with which more calls fit into the quota.
+    """Recommend a max_tokens, or a profile with more quota.
 
     The command reads the lengths of past answers, from a FILE that `bedrock run` wrote or from the processes that share
     a quota through --store. --model is the model that wrote the answers in FILE. --max-tokens is the max_tokens that
