@@ -94,7 +94,7 @@ def test_an_invalid_row_is_one_invalid_line(row: str | bytes, says: str) -> None
         ("key,prompt", None, 'no column "id", only "key", "prompt"'),
         ("id,text", None, 'no column "prompt", only "id", "text". Rename a column to prompt, or pass --template'),
         ("id,prompt,temp", None, 'Did you mean "temperature"?'),
-        ("id,prompt,model", None, '--model sets "model" for all records'),
+        ("id,prompt,model", None, '"model" is set on the command line for all records (--model)'),
         ("id,prompt,prompt", None, 'two columns have the name "prompt"'),
         ("id,title", "Say {text}", 'the column "text", but the table has only "id", "title"'),
         ("id,text,prompt", "Say {text}", 'column "prompt" or "messages", but --template'),
