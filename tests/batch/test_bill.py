@@ -78,6 +78,6 @@ def test_a_cost_limit_that_cannot_be_enforced_is_refused(monkeypatch: pytest.Mon
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", "off")
     check_limit(None)
     with pytest.raises(
-        ValueError, match="max_cost cannot be enforced, because the environment variable AWS_BEDROCK_INFERENCE turns off"
+        ValueError, match="because the environment variable AWS_BEDROCK_INFERENCE turns off all policies"
     ):
         check_limit(0.5)

@@ -130,7 +130,7 @@ class TestTemplates:
             ('{"id": 1}', 'the field "text" is missing, but the template uses it'),
             ('{"id": 1, "text": " "}', 'are blank: "text"'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
-            ('{"id": 1, "text": "a", "model": "x"}', '--model sets "model" for all records'),
+            ('{"id": 1, "text": "a", "model": "x"}', '"model" is set on the command line for all records (--model)'),
             ('{"text": "a"}', '"id" is missing'),
         ],
     )
@@ -181,7 +181,7 @@ class TestDirectories:
         ("content", "says"),
         [
             (b"caf\xe9", "byte 4 is not UTF-8"),
-            (b" \n", "the file is empty"),
+            (b" \n", "the file contains no text"),
             (b"x" * 101, "the text of the record is longer than 100 bytes"),
         ],
     )

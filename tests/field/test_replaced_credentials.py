@@ -75,7 +75,7 @@ def test_a_stream_uses_them_too(client_face: Any, keys: Callable[[str], None]) -
 def test_the_same_keys_are_refused_at_once(client_face: Any, keys: Callable[[str], None]) -> None:
     with Wire(EXPIRED) as wire:
         client = client_face.open(wire.url, session=fresh())
-        with pytest.raises(Denied, match="sign in again"):
+        with pytest.raises(Denied, match="Sign in again"):
             client_face.get(client.invoke("Why?"))
         assert signers(wire) == ["ASIAOLD"]
 
