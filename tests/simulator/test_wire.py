@@ -125,7 +125,7 @@ def test_the_process_ends_with_the_block_and_reports_errors_at_the_start() -> No
     with simulator() as running:
         assert connected(running)
     assert not connected(running)
-    with pytest.raises(ScenarioError, match="has no 'rmp'"), simulator(quota={"rmp": 1}):
+    with pytest.raises(ScenarioError, match="has no setting 'rmp'"), simulator(quota={"rmp": 1}):
         pass
 
 
