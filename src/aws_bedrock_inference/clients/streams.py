@@ -33,6 +33,7 @@ class _Ending:
             raise error_of(outcome, self.call.operation, self.call.route)
 
     def reply(self, outcome: Outcome | None) -> Reply:
+        """Return the complete answer of the stream. Raises `ValueError` if the stream has not ended."""
         if outcome is None:
             raise ValueError("the stream has not ended; read it to its end before you use `reply`")
         if outcome.fault is ABANDONED:
