@@ -143,7 +143,10 @@ def test_a_port_in_use_is_reported() -> None:
 @pytest.mark.parametrize(
     ("written", "says"),
     [
-        ('[[faults]]\nkind = "error"\ncoed = "ThrottlingException"\n', "has no setting 'coed'; allowed here: after, code,"),
+        (
+            '[[faults]]\nkind = "error"\ncoed = "ThrottlingException"\n',
+            "has no setting 'coed'; allowed here: after, code,",
+        ),
         ("[quota]\nrqm = 3\n", "[quota] has no setting 'rqm'; allowed here: rpm, tpd, tpm"),
         ("seed = ", "is not valid TOML"),
     ],
