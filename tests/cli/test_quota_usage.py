@@ -83,7 +83,7 @@ def join(path: Path, *members: str, key: str = KEY, tpm: float = 864_000.0, text
     store = SqliteStore(path)
     for member in members:
         ask = LeaseRequest(0.0, ((0.0, 0.5, 1.0),), (("tokens", tpm, 0, False),), text or report(), rate=4.5)
-        store.renew(key, member, ask).run()
+        store.renew(key, member, ask).answer()
     store.close()
 
 
