@@ -69,6 +69,13 @@ def test_the_policy_bounds_the_total_number_of_attempts() -> None:
     assert verdict(INTERNAL, others=[THROTTLE] * 7, most=8) == Stop("no attempts are left")
 
 
+def test_throttles_that_the_quota_paced_do_not_count_as_attempts_of_a_call_with_a_deadline() -> None:
+    paced = [replace(THROTTLE, paced=True)] * 20
+    assert isinstance(verdict(INTERNAL, others=paced, deadline=60.0), Again)
+    assert isinstance(verdict(THROTTLE, others=paced, deadline=60.0), Again)
+    assert verdict(INTERNAL, others=paced) == Stop("no attempts are left")
+
+
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])
 def test_a_call_is_not_retried_after_a_part_was_delivered(code: Any) -> None:
     stop = verdict(answered(code, "", status=408), emitted=1)
