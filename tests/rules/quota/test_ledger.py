@@ -352,8 +352,14 @@ class TestQuestions:
         for priority, tokens in ((0.0, 300), (2.0, 200), (2.0, 100)):
             book.settle(book.reserve(tokens, 0.0, 0.0, priority), tokens, 1.0)
         assert book.consumers.minute(1.0) == {0.0: 300, 2.0: 300}
-        assert book.consumers.minute(31.0) == {0.0: 150, 2.0: 150}
         assert book.consumers.minute(1000.0) == {}
+
+    def test_a_steady_usage_is_reported_in_tokens_per_minute(self) -> None:
+        book = ledger(tpm=600_000)
+        book.watch()
+        for second in range(600):
+            book.settle(book.reserve(100, 0.0, second), 100, second)
+        assert book.consumers.minute(599.5) == {1.0: pytest.approx(6000, rel=0.01)}
 
 
 class TestLease:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from math import inf
+from math import inf, log
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.rules.quota.fair_shares import OTHERS
@@ -20,9 +20,9 @@ LEVELS = 64
 # The maximum number of pairs of priority and tenant that are counted separately.
 TENANTS = 1024
 
-# The use of a priority is averaged: an amount counts half after HALF seconds. The stored sums are updated after RESTART
-# seconds.
-HALF = 30.0
+# The weight of a use halves every HALF seconds. With this number, a steady use of n tokens per minute has the weighted
+# sum n. The stored sums are updated after RESTART seconds.
+HALF = 60.0 * log(2.0)
 RESTART = 30.0
 
 
@@ -97,8 +97,8 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 30 seconds, so the
-    weighted sum is about the use of the last minute.
+    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 42 seconds. At a
+    steady rate, the weighted sum is the number of tokens per minute.
 
     If there are more than `LEVELS` priorities, further priorities are counted under existing ones (see `level`). If
     there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.
