@@ -24,6 +24,7 @@ from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import Pipeline, Sleep, Wait
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.service_quotas.table import Limits as ListedLimits
 from aws_bedrock_inference.simulator.quota import Bucket, Fixed, Limit, Sliding
 from aws_bedrock_inference.stores.memory import MemoryStore
 
@@ -172,7 +173,7 @@ class Run:
         tpm = TPM if world.known == "told" else None
         quotas = [Quota(tpm=tpm, store=store) for _ in range(1 if world.members == "alone" else MEMBERS)]
         if world.known in ("low", "high"):
-            limits = SimpleNamespace(rpm=None, tpm=listed, held=False)
+            limits = ListedLimits(tpm=listed)
             table: Any = SimpleNamespace(region=ROUTE.region, limits=lambda *_: limits)
             for quota in quotas:
                 quota._table = table  # noqa: SLF001 - as if Service Quotas had listed it

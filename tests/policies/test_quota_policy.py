@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from support.doubles import (
     call,
     drive_by_hand,
     failed,
+    scripted,
 )
 
 from aws_bedrock_inference.call import PRIORITIES, Outcome, Route, Usage
@@ -39,6 +41,13 @@ ONE_AT_ONCE = 12  # requests a minute: five seconds' worth is one call
 def start(policy: Any, world: World, **fields: Any) -> Any:
     flow = policy.around(send, world.clock)(call(**fields))
     return flow, next(flow)
+
+
+def with_listed(policy: Quota, limits: Limits) -> Quota:
+    """Return the policy as if Service Quotas had listed `limits`."""
+    table: Any = SimpleNamespace(region="us-east-1", limits=lambda *_: limits)
+    policy._table = table
+    return policy
 
 
 def end(flow: Any, outcome: Any, replies: Any = ()) -> Any:
@@ -216,13 +225,26 @@ class TestRefusals:
         assert "max_tokens" in fault.advice
 
     def test_a_call_against_a_quota_of_zero_is_refused_with_a_remedy(self, world: World) -> None:
-        policy = Quota()
         held = Limits(rpm=0.0, known={"rpm": Found("L-1", "requests", applied=0.0, default=100.0)})
-        policy._table = type("Table", (), {"region": "us-east-1", "limits": lambda *_: held})()
-        fault = self.refused(policy, world)
+        fault = self.refused(with_listed(Quota(), held), world)
         assert (fault.code, fault.cause, fault.category) == ("QuotaExhausted", "quota-zero", Category.PERMANENT)
         assert "waiting does not help" in fault.message
         assert fault.advice
+
+    def test_a_configured_limit_replaces_only_the_listed_limit_of_its_dimension(self, world: World) -> None:
+        policy = with_listed(Quota(rpm=100), Limits(rpm=50.0, tpm=6000.0))
+        start(policy, world)
+        [(_, _, taken)] = policy.pools()
+        assert taken.estimates == {"requests": 100.0, "tokens": 6000.0}
+        assert taken.reasons == {"requests": "as configured", "tokens": "as listed by Service Quotas"}
+
+    @pytest.mark.parametrize(("options", "refused"), [({"rpm": 60}, True), ({"tpm": 60_000}, False)])
+    def test_a_configured_limit_replaces_a_listed_quota_of_zero(
+        self, world: World, options: Any, *, refused: bool
+    ) -> None:
+        held = Limits(tpm=0.0, known={"tpm": Found("L-1", "tokens", applied=0.0, default=100.0)})
+        _, outcome = drive_by_hand(with_listed(Quota(**options), held).around(scripted([OK]), world.clock)(call()))
+        assert (outcome.fault is not None) is refused
 
     def test_a_full_queue_refuses_calls_of_the_same_or_lower_priority(self, world: World) -> None:
         policy = Quota(rpm=ONE_AT_ONCE, waiting=2)

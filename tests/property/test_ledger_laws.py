@@ -24,14 +24,14 @@ class LedgerLaws(RuleBasedStateMachine):
     @initialize(
         rpm=st.one_of(st.none(), st.integers(60, 6000)),
         tpm=st.one_of(st.none(), st.integers(600, 600_000)),
-        firm=st.booleans(),
+        listed=st.sets(st.sampled_from(["requests", "tokens"])),
         concurrency=st.sampled_from([inf, 3]),
     )
-    def open(self, rpm: int | None, tpm: int | None, firm: bool, concurrency: float) -> None:  # noqa: FBT001
+    def open(self, rpm: int | None, tpm: int | None, listed: set[str], concurrency: float) -> None:
         self.now = 0.0
         self.largest = 0.4 * (tpm or 50_000)
         self.limits = {"requests": float(rpm or inf), "tokens": float(tpm or inf)}
-        self.book: Any = Ledger(rpm=rpm, tpm=tpm, now=0.0, firm=firm, concurrency=concurrency)
+        self.book: Any = Ledger(rpm=rpm, tpm=tpm, now=0.0, listed=listed, concurrency=concurrency)
         self.alarms: dict[Any, float] = {}
         self.woken: set[Any] = set()
         self.in_flight: list[Any] = []

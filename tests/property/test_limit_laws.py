@@ -46,7 +46,7 @@ def test_every_estimate_is_above_zero(observed: Any, start: dict[str, Any]) -> N
 
 def test_a_call_gets_its_turn_even_after_throttles_without_any_usage() -> None:
     """Token throttles before any token was used show that the limit is low, not that it is 0."""
-    book: Any = Ledger(rpm=60, tpm=None, now=0.0, firm=False)
+    book: Any = Ledger(rpm=60, tpm=None, now=0.0, listed=("requests", "tokens"))
     for second in range(1, 9):
         now = 10.0 * second
         book.throttled(book.reserve(300.0, 0.0, now - 1.0), "tokens", now)

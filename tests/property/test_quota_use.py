@@ -16,6 +16,7 @@ from aws_bedrock_inference.drivers.virtual import Task, VirtualDriver
 from aws_bedrock_inference.flow import Pipeline, Sleep
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
+from aws_bedrock_inference.service_quotas.table import Limits
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, Bucket, Pool, Ticket
 from aws_bedrock_inference.simulator.quota import Quota as Allowed
 from aws_bedrock_inference.stores.memory import MemoryStore
@@ -221,7 +222,7 @@ def test_random_throttles_in_a_row_do_not_lower_an_unknown_limit(seed: int) -> N
 
 def listed(tpm: float) -> Quota:
     """Return a quota whose limit Service Quotas has listed."""
-    limits = SimpleNamespace(rpm=None, tpm=tpm, held=False)
+    limits = Limits(tpm=tpm)
     quota = Quota()
     quota._table = cast("QuotaTable", SimpleNamespace(region=ROUTE.region, limits=lambda *_: limits))
     return quota

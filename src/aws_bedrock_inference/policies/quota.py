@@ -225,27 +225,41 @@ class Quota:
         return self._ledgers.of(route.quota_key, lambda: self._open(route, now, burndown), now)
 
     def _open(self, route: Route, now: float, burndown: float | None) -> Pool:
-        table = self._table if self._table is not None and self._table.region == route.region else None
-        listed = table.limits(route.base or route.model, route.pool) if table is not None else None
-        given = self.rpm is not None or self.tpm is not None or listed is None
-        rpm, tpm = (self.rpm, self.tpm) if given or listed is None else (listed.rpm, listed.tpm)
+        listed, held_at_zero = self._listed(route)
+        tpm = self.tpm or listed.get("tokens")
         ledger = Ledger(
-            rpm=rpm or None,
-            tpm=tpm or None,
+            rpm=self.rpm or listed.get("requests"),
+            tpm=tpm,
             now=now,
-            firm=given,
+            listed=listed,
             day=self._day(route, now),
             concurrency=inf if self.concurrency is None else self.concurrency,
             shares=self.shares,
         )
         base = route.base or route.model
         burndown = model_facts(base).burndown if burndown is None else burndown
-        ledger.window.burndown = Burndown(burndown, tpm if given and tpm else inf, now=now)
+        ledger.window.burndown = Burndown(burndown, self.tpm or inf, now=now)
         if base in self._burndowns:
             ledger.window.burndown.state(self._burndowns[base])
-        held_at_zero = listed is not None and listed.held and not given
         first = ledger.snapshot(now).estimates
         return Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
+
+    def _listed(self, route: Route) -> tuple[dict[str, float], bool]:
+        """Return the limits per minute that Service Quotas lists for the model of `route`, by dimension ("requests" or
+        "tokens"). Also return True if AWS has set one of the listed quotas to 0. A limit that this object configures
+        replaces the listed one, and is not considered here.
+        """
+        table = self._table if self._table is not None and self._table.region == route.region else None
+        limits = None if table is None else table.limits(route.base or route.model, route.pool)
+        if limits is None:
+            return {}, False
+        configured = {"rpm": self.rpm, "tpm": self.tpm, "tpd": self.tpd}
+        listed = {
+            dimension: limit
+            for name, dimension, limit in (("rpm", "requests", limits.rpm), ("tpm", "tokens", limits.tpm))
+            if limit and configured[name] is None
+        }
+        return listed, any(found.held and configured[name] is None for name, found in limits.known.items())
 
     def _day(self, route: Route, now: float) -> Day:
         """Return the daily quota that all models of the account in the Region share."""

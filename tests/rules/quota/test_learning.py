@@ -67,7 +67,7 @@ class Recorder(EvidenceEstimator):
 
 
 def test_a_recorded_trace_gives_the_same_estimates_again() -> None:
-    book = Ledger(rpm=None, tpm=60_000, now=0.0, firm=False, estimator=Recorder)
+    book = Ledger(rpm=None, tpm=60_000, now=0.0, listed=("requests", "tokens"), estimator=Recorder)
     now, throttles = 0.0, 0
     for order in range(900):
         now += 0.125

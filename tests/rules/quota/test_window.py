@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def window(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
-    fields: Any = {"now": 0.0, "burst": 5.0, "firm": True, "windowed": True} | options
+    fields: Any = {"now": 0.0, "burst": 5.0, "listed": (), "windowed": True} | options
     return Window(rpm=rpm, tpm=tpm, **fields)
 
 
@@ -94,7 +94,7 @@ def test_calls_ahead_are_counted_with_the_average_usage() -> None:
 
 
 def test_without_a_configured_limit_requests_start_moderately_and_tokens_freely() -> None:
-    book = window(firm=False)
+    book = window(listed=("requests", "tokens"))
     assert book.wait_for(1e9, 0.0) == 0.0
     for _ in range(120):
         book.take(1000)

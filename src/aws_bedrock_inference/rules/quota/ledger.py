@@ -21,7 +21,7 @@ from aws_bedrock_inference.rules.quota.ticket import Consumers, Ticket, wake
 from aws_bedrock_inference.rules.quota.window import BURST, TOLERANCE, Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from aws_bedrock_inference.rules.quota.gone import Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
@@ -35,8 +35,8 @@ class Ledger:
     """Admits the calls of one quota, and records the tokens that they reserve and use.
 
     * `rpm`, `tpm`: the limits of requests and tokens per minute. A limit that is None is learned from throttles.
-    * `firm`: True if the limits are configured, and therefore never exceeded. False if they are listed by Service
-      Quotas.
+    * `listed`: the dimensions ("requests", "tokens") whose limits are values from Service Quotas. All other limits are
+      configured, and therefore never exceeded.
     * `burst`: the number of seconds whose quota can be used at once.
     * `windowed`: True if the use of each minute must also stay within the limit.
     * `day`: the daily quota, which several ledgers can share.
@@ -52,14 +52,16 @@ class Ledger:
         tpm: float | None,
         now: float,
         burst: float = BURST,
-        firm: bool = True,
+        listed: Collection[str] = (),
         windowed: bool = True,
         day: Day | None = None,
         concurrency: float = inf,
         shares: Mapping[float, float] | None = None,
         estimator: EstimatorFactory = EvidenceEstimator,
     ) -> None:
-        self.window = Window(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed, estimator=estimator)
+        self.window = Window(
+            rpm=rpm, tpm=tpm, now=now, burst=burst, listed=listed, windowed=windowed, estimator=estimator
+        )
         self.concurrency = Concurrency(concurrency)
         self.pause = Pause(PAUSE_PART if rpm or tpm else PAUSE_PART_UNTOLD)
         self.queue = Queue(shares)

@@ -18,7 +18,7 @@ from aws_bedrock_inference.rules.quota.refunds import Refunds
 from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
@@ -55,8 +55,8 @@ TOLERANCE = 1e-6
 
 class Window:
     """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    With `firm`, the limits are configured and never exceeded. Without `firm`, the limits are values from Service
-    Quotas.
+    A limit is configured, and then never exceeded, unless `listed` contains the name of its dimension (requests or
+    tokens). It is then a value from Service Quotas.
 
     If no limit is set, requests start at a moderate rate. While this rate delays calls, it nearly doubles each second.
     After a throttle, the limit of the throttled dimension is estimated.
@@ -69,22 +69,22 @@ class Window:
         tpm: float | None,
         now: float,
         burst: float,
-        firm: bool,
+        listed: Collection[str],
         windowed: bool,
         estimator: EstimatorFactory = EvidenceEstimator,
         burndown: Burndown | None = None,
     ) -> None:
         unknown = rpm is None and tpm is None
 
-        def learned(limit: float | None, start: float, least: float) -> Limit:
-            ceiling = limit or inf if firm else inf
+        def learned(name: str, limit: float | None, start: float, least: float) -> Limit:
+            ceiling = inf if name in listed or limit is None else limit
             made = estimator(limit or start, burst=burst, ceiling=ceiling, known=limit is not None)
             return Limit(made, least=least, windowed=windowed, told=limit is not None)
 
-        self.tokens = learned(tpm, inf, 1.0)
-        self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
+        self.tokens = learned("tokens", tpm, inf, 1.0)
+        self.requests = learned("requests", rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.burndown = burndown or Burndown()
-        self.minutes = Minutes(tpm or inf if firm and windowed else inf, now)
+        self.minutes = Minutes(tpm if tpm is not None and windowed and "tokens" not in listed else inf, now)
         self.slot = Slot(now + SLOT)
         self.forks = 0
         self.outstanding = 0.0
