@@ -183,7 +183,7 @@ def _estimated(quota: SharedQuota) -> Iterator[Line]:
 
 _APART = (
     "If it is {}, they do not share its quota with its other members, and all together exceed the quota. "
-    "Set AWS_ACCOUNT_ID for them, or aws_account_id in their profile."
+    "Set AWS_ACCOUNT_ID for them. For access keys in a file, set aws_account_id in their profile instead."
 )
 _HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
 

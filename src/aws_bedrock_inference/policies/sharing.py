@@ -152,7 +152,7 @@ class Membership:
                 LOGGER.warning(
                     "quota of %s: %d process(es) that use the same store, such as %s, do not know their AWS account. "
                     "If it is the account of this process, the quota can be exceeded. For these processes, set "
-                    "AWS_ACCOUNT_ID, or aws_account_id in their AWS profile",
+                    "AWS_ACCOUNT_ID. For access keys in a file, set aws_account_id in their profile instead",
                     self._pool,
                     len(view.members),
                     view.members[0].member,

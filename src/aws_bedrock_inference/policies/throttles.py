@@ -110,7 +110,10 @@ def _advice(limit: str, dimension: str, taken: Snapshot) -> str:
     if limit == "requests":
         return "Requests per minute are exhausted: send fewer, larger calls, or raise the quota (bedrock quota show)."
     if limit == "tokens-per-day":
-        return "The daily token quota for all models is exhausted: calls wait or are refused until the day ends."
+        return (
+            "The daily token quota for all models is exhausted: calls wait or are refused. Every 15 minutes, one call "
+            "tests whether the service accepts calls again."
+        )
     if taken.outstanding > taken.used["tokens"] / 2:
         return (
             "Most of the quota is reserved but not used: lower max_tokens to the size that answers need "
