@@ -129,8 +129,8 @@ class Sleep:
 
 
 class Wait:
-    """A flow yields this effect (a request to the driver) to wait for an object, `waiter`. The wait ends when `waiter`
-    wakes the flow, but not later than `until`, a time of the driver's clock.
+    """A flow yields this effect (a request to the driver) to wait until the object `waiter` wakes it. The wait also
+    ends when the driver's clock reaches `until`.
     """
 
     __slots__ = ("until", "waiter")
@@ -176,7 +176,7 @@ def sleep(seconds: float) -> Generator[Effect, Any, None]:
 
 
 def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
-    """Wait until `waiter` wakes the flow, but not longer than until `until`, a time of the driver's clock."""
+    """Wait until the object `waiter` wakes the flow. The wait also ends when the driver's clock reaches `until`."""
     yield Wait(waiter, until)
 
 
@@ -200,8 +200,8 @@ def send(call: Call) -> Flow:
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
     """Run `flow`, the plan of a call. `take` receives each stream item that the flow delivers, and returns the items
-    that replace it: none, one, or several. If the consumer wants no more items, the flow is informed, as without
-    `take`.
+    that replace it: none, one, or several. The flow receives the reply False if the consumer wants no more items,
+    otherwise True.
 
     All other effects (requests to the driver) and all interruptions pass unchanged.
     """

@@ -1,14 +1,13 @@
 """End flows (the plans of calls) that nobody will finish. Such an abandoned flow belongs to a stream of which only a
 part was read, or to a task that Python destroyed while the task waited.
 
-When Python destroys a stream or task, it runs a finalizer. It can do this at any moment and in any thread, even in a
-thread that holds a policy's lock. If the finalizer waited for the same lock, the thread would wait forever. Therefore
-the finalizer must not lock, read or write anything, or run a step of a flow.
+When Python destroys a stream or task, Python runs its finalizer. The finalizer can run at any moment and in any thread,
+even in a thread that holds a policy's lock. If the finalizer waited for the same lock, the thread would wait forever.
+Therefore the finalizer must not lock, read or write anything, or run a step of a flow.
 
-This module solves the problem as follows. It keeps a reference to every open flow, so that Python does not destroy the
-flow itself. The finalizer of the stream or task only adds the flow to a queue. A separate thread, the reaper, then ends
-the flow as if the user had closed it: the flow releases its resources and wakes the callers that wait for these
-resources.
+This module keeps a reference to every open flow, so that Python does not destroy the flow itself. The finalizer of the
+stream or task only adds the flow to a queue. A separate thread, the reaper, then ends the flow as if the user had
+closed it: the flow releases its resources and wakes the callers that wait for these resources.
 """
 
 from __future__ import annotations

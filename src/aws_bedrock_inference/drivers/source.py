@@ -58,6 +58,7 @@ def raise_destruction(error: BaseException | None) -> None:
 
     Python destroys a task by raising a GeneratorExit inside it. If the event loop is closed, code that handles this
     GeneratorExit can raise a RuntimeError. The task then receives the RuntimeError, whose context is the GeneratorExit.
+    Therefore this function also looks for a GeneratorExit in the context of a RuntimeError.
     """
     under = error
     while isinstance(under, RuntimeError):

@@ -41,8 +41,8 @@ class VirtualDriver:
     """Runs many flows (plans of calls) with one common virtual time. `now` is the virtual time in seconds; `clock`
     returns it.
 
-    The function `send(call, now)` takes the place of the service. It returns the number of seconds that the answer
-    takes, and the outcome (a value or a fault).
+    The function `send(call, now)` replaces the service. It returns the number of seconds that the answer takes, and the
+    outcome (a value or a fault).
     """
 
     def __init__(
