@@ -1,8 +1,8 @@
 """Convert an event to a flat dictionary that can be written as JSON, for logs that programs read.
 
-The keys are the names in docs/events.md. A route, a fault and a usage each become several keys. Tenants are omitted: a
-program that needs the tenant's name in the log adds it with `context`. Values that can contain text from the service or
-from a store are also omitted.
+The keys are the names in docs/events.md. Some attributes become several keys: for example, a fault becomes `code`,
+`cause`, `status` and other keys. Tenants are omitted: a program that needs the tenant's name in the log adds it with
+`context`. Values that can contain text from the service or from a store are also omitted.
 """
 
 from __future__ import annotations
@@ -66,14 +66,16 @@ def id_of(text: str | None) -> str | None:
 
 
 def surroundings(call_id: int, context: Context) -> dict[str, Any]:
-    """Return a call's context, and the ids of the trace that it belongs to."""
+    """Return the context of a call, and the ids of the trace that contains the call."""
     said: dict[str, Any] = {"context": dict(context)} if context else {}
     ids = traces.ids(call_id)
     return said if ids is None else {**said, **ids._asdict()}
 
 
 def fault_fields(fault: Fault) -> dict[str, Any]:
-    """Return the facts of a failure, without the service's own text."""
+    """Return the fields of a fault, such as `code`, `cause` and `status`. Free text that the service wrote, such as the
+    error's message, is omitted.
+    """
     known = {
         "error_type": _ERROR_TYPES.get(fault.kind, fault.kind.value),
         "code": code_of(fault),
@@ -98,8 +100,8 @@ def named(code: str) -> str | None:
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
-    """Return the fields for the attribute `name` of an event, which has this `value`: one field, several fields, or no
-    field if the value contains no information.
+    """Return the fields for one attribute of an event. `name` and `value` are the name and the value of this attribute.
+    A fault becomes several fields. A value without information, such as an empty text, becomes no field.
     """
     if isinstance(value, Route):
         at = {"model": masked(value.model), "region": value.region} if name == "route" else {}

@@ -188,15 +188,15 @@ class ThrottleReceived(Event):
     this process.
 
     * `limit`: the limit that the service named: `requests`, `tokens`, `tokens-per-day`, or None.
-    * `cause`: the exhausted limit. It is `limit` or, if the service named none, the limit with the highest use.
+    * `cause`: the exhausted limit. If the service named none (`limit` is None), it is the limit with the highest use.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
     * `used`: the number of requests in the last minute if `cause` is `requests`; otherwise the number of tokens used in
       the last minute.
     * `estimate`: the estimated limit after this throttle, in requests per minute if `cause` is `requests`, otherwise in
       tokens per minute.
-    * `waiting`: the number of waiting calls, by priority.
-    * `consumers`: the number of tokens used in the last minute, by priority.
+    * `waiting`: for each priority, the number of waiting calls.
+    * `consumers`: for each priority, the number of tokens that its calls used in the last minute.
     * `advice`: the recommended action.
     """
 
@@ -230,8 +230,9 @@ class StoreChanged(Event):
     shared quota: account, Region, model and quota pool, joined by `|`. `message` is the reason for the change.
 
     While the store is unavailable, this process continues to use the share of the quota that the store assigned to it.
-    When this share has expired, the process uses the quota divided by the last known number of processes, but at most
-    its last share. A process that never reached the store uses a tenth of the quota.
+    This share expires after a few seconds. The process then divides the quota by the last known number of processes. It
+    uses the result, or its expired share if that is smaller. A process that never reached the store uses a tenth of the
+    quota.
     """
 
     pool: str
@@ -352,10 +353,14 @@ class JobCreated(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed(Event):
-    """A batch job for which this process waits has a new status or new numbers of records. `total` is the number of all
-    records, `processed` the number of processed records, and `failed` the number of failed records. `status` is the
-    status in the words of AWS's troubleshooting pages. `aws_status` is the status that the API returned. `waited` is
-    the number of seconds since this process began to wait.
+    """A batch job for which this process waits has a new status or new numbers of records.
+
+    * `status`: the status, such as `COMPLETED` or `FAILED`.
+    * `aws_status`: the status that the API returned. For example, `Expired` has the `status` `FAILED`.
+    * `total`: the number of all records in the job.
+    * `processed`: the number of processed records.
+    * `failed`: the number of failed records.
+    * `waited`: the number of seconds since this process began to wait.
     """
 
     job_id: str

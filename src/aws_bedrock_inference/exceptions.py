@@ -67,7 +67,9 @@ class BedrockError(Exception):
 
     @property
     def code(self) -> str:
-        """The service's error code in its canonical spelling, or this library's name for the error."""
+        """The service's error code in its canonical spelling, such as `ThrottlingException`. For an error that the
+        service did not return, it is the name of boto3's exception, or a name of this package, such as `QueueFull`.
+        """
         return self.fault.code
 
     @property

@@ -42,10 +42,11 @@ class Kind(Enum):
 
 
 class Origin(Enum):
-    """The place where a failure arose. Only a failure of the called service itself is evidence about its quota.
+    """The place where a failure arose.
 
     * SERVICE: the service that was called.
-    * DEPENDENCY: another service that the called service uses, such as KMS.
+    * DEPENDENCY: another service that the called service uses, such as KMS. If KMS throttles, the quota policy does not
+      decrease its estimated limits for Bedrock.
     * IDENTITY: a source of credentials (STS, IAM Identity Center, instance metadata).
     * NETWORK: the path to the service (DNS, proxy, TLS, a connection that failed or was lost).
     * MACHINE: this process and its computer (file descriptors, memory, threads, disk, clock).
@@ -65,9 +66,10 @@ class Hint:
     """The retry schedule of a fault. The defaults are those of AWS SDK retry 2.1 for transient errors.
 
     * `base`, `cap`: the first and the longest wait of the exponential backoff, in seconds.
-    * `floor`: the shortest useful wait, in seconds.
+    * `floor`: the minimum wait before each retry, in seconds.
     * `attempts`: the maximum number of attempts.
-    * `cost`: the units that each retry takes from the shared retry budget.
+    * `cost`: the number of units of the retry budget that each retry uses. All calls of a `Retry` policy share this
+      budget; by default, a full budget contains 500 units.
     """
 
     base: float = 0.05

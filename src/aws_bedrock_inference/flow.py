@@ -1,8 +1,7 @@
 """The plan of one call, without any I/O.
 
 A flow is a generator. It yields *effects*, which are requests to the outside world, and returns an `Outcome`. A driver
-(see `drivers`) performs the effects and sends the replies back. Most flows yield through the functions below, such as
-`give` and `wait`, because these functions state the type of each reply.
+(see `drivers`) performs each effect and sends the reply into the flow. The effects and their replies are:
 
     Send     send the call to the service            → Outcome
     Next     read one event of an open stream        → event, Fault, or None at the end of the body
@@ -12,9 +11,12 @@ A flow is a generator. It yields *effects*, which are requests to the outside wo
     Ask      send a request to a store               → the store's answer
     Emit     notify the listeners                    → None
 
+For most effects, this module also has a function that yields the effect and returns its reply, such as `give` for
+`Give`. A flow calls it with `yield from`. The type of the reply is then known to a type checker.
+
 When a task is cancelled or Ctrl-C is pressed, the driver raises that interruption inside the flow. A policy that holds
 a resource releases it and does not catch the interruption. A consumer that stops reading is not an interruption: in
-this case `Give` returns False.
+this case the reply to `Give` is False.
 """
 
 from __future__ import annotations
@@ -36,8 +38,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """An object for which a flow (the plan of a call) can wait, such as a call's position in the queue for quota. To
-    end the wait, the object calls the function that the flow's driver registered with `attach`.
+    """An object that can wake a waiting flow (the plan of a call). An example is a call's position in the queue for
+    quota: it wakes the flow when the call is admitted. To wake the flow, the object calls the function that the driver
+    registered with `attach`.
     """
 
     def attach(self, wake: Callable[[], object]) -> bool:
@@ -45,7 +48,9 @@ class Waiter(Protocol):
 
 
 class StoreRequest(Protocol[T_co]):
-    """A request to a store. The blocking driver sends it with `run`, and the asyncio driver with `arun`."""
+    """A request to a store: a place with data that processes share, such as a cache. The blocking driver sends the
+    request with `run`, and the asyncio driver with `arun`.
+    """
 
     def run(self) -> T_co:
         """Send the request, and block until the answer arrives."""
@@ -55,7 +60,9 @@ class StoreRequest(Protocol[T_co]):
 
 
 class Send:
-    """The effect to send the call to the service once. The driver replies with the `Outcome`."""
+    """A flow yields this effect (a request to the driver) to send the call to the service once. The reply is the
+    `Outcome`.
+    """
 
     __slots__ = ("call",)
 
@@ -64,8 +71,8 @@ class Send:
 
 
 class Next:
-    """The effect to read one event of an open stream. The driver replies with the event, a fault, or None at the end of
-    the body.
+    """A flow yields this effect (a request to the driver) to read one event of an open stream. The reply is the event,
+    a fault, or None at the end of the body.
     """
 
     __slots__ = ("source",)
@@ -75,8 +82,8 @@ class Next:
 
 
 class Give:
-    """The effect to deliver one item to the consumer of a stream. The driver replies whether the consumer wants more
-    items.
+    """A flow yields this effect (a request to the driver) to deliver one item to the consumer of a stream. The reply is
+    True if the consumer wants more items, otherwise False.
     """
 
     __slots__ = ("item",)
@@ -113,7 +120,7 @@ interruption itself.
 
 
 class Sleep:
-    """The effect to wait for `seconds`."""
+    """A flow yields this effect (a request to the driver) to wait for `seconds`."""
 
     __slots__ = ("seconds",)
 
@@ -122,7 +129,9 @@ class Sleep:
 
 
 class Wait:
-    """The effect to wait until `waiter` ends the wait, or until the clock reaches `until`."""
+    """A flow yields this effect (a request to the driver) to wait until the object `waiter` wakes it. The wait also
+    ends when the driver's clock reaches `until`.
+    """
 
     __slots__ = ("until", "waiter")
 
@@ -132,7 +141,9 @@ class Wait:
 
 
 class Ask:
-    """The effect to send a request to a store. The driver replies with the store's answer."""
+    """A flow yields this effect (a request to the driver) to send a request to a store. The reply is the store's
+    answer.
+    """
 
     __slots__ = ("request",)
 
@@ -141,7 +152,7 @@ class Ask:
 
 
 class Emit:
-    """The effect to notify the listeners of an event."""
+    """A flow yields this effect (a request to the driver) to notify the listeners of an event."""
 
     __slots__ = ("event",)
 
@@ -165,7 +176,7 @@ def sleep(seconds: float) -> Generator[Effect, Any, None]:
 
 
 def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
-    """Wait until `waiter` ends the wait, or until the clock reaches `until`."""
+    """Wait until the object `waiter` wakes the flow. The wait also ends when the driver's clock reaches `until`."""
     yield Wait(waiter, until)
 
 
@@ -189,8 +200,10 @@ def send(call: Call) -> Flow:
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
     """Run `flow`, the plan of a call. `take` receives each stream item that the flow delivers, and returns the items
-    that replace it: none, one, or several. All other effects (requests to the driver) and all interruptions pass
-    unchanged. The flow continues until its consumer wants no more items.
+    that replace it: none, one, or several. The flow receives the reply False if the consumer wants no more items,
+    otherwise True.
+
+    All other effects (requests to the driver) and all interruptions pass unchanged.
     """
     try:
         effect = next(flow)
@@ -244,9 +257,11 @@ class Pipeline:
     """Policies, listed from the outermost to the innermost: `Pipeline(Deadline(), Retry(), Breaker(), Quota())`.
 
     The order matters. In this example the deadline covers all attempts, and every attempt passes the breaker and uses
-    quota. A policy can check its position with a method `placed(outer, inner)`. The pipeline calls this method when the
-    pipeline is created. `outer` contains the policies outside of the called policy, `inner` the policies inside. The
-    method raises `ValueError` to reject the order.
+    quota.
+
+    A policy can have a method `placed(outer, inner)` that checks its position. When the pipeline is created, it calls
+    this method of each policy. `outer` contains the policies before this policy in the list, and `inner` the policies
+    after it. The method raises `ValueError` to reject the order.
     """
 
     def __init__(self, *policies: Policy) -> None:

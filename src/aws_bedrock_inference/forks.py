@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Forked(Protocol):
-    """An object with state that belongs to one process."""
+    """An object with state that a forked child process must not share, such as a lock or a connection."""
 
     def after_fork(self) -> None:
         """Replace the locks, and forget the parent's resources without closing them. This method runs in the child
@@ -56,7 +56,7 @@ class AtEnd:
         self._armed_in = 0
 
     def arm(self) -> None:
-        """Call the function once, at the end of this process."""
+        """Make sure that the function of this object is called once, when this process ends."""
         if self._armed_in == os.getpid():
             return
         self._armed_in = os.getpid()

@@ -35,8 +35,9 @@ _POOLS = ("geographic", "global")
 class Route:
     """The route of a call to the model id `name`. `base` is the base model of this id, or empty if it is unknown.
 
-    `known` is True if the Region offers the id, False if it does not, and None if the Region's lists cannot show this.
-    `check` contains the problems that these lists show for the id.
+    `known` is True if the Region offers the id, and False if it does not. It is None if the Region's lists do not show
+    this, for example because `name` is the ARN of a custom model. `check` contains the problems that these lists show
+    for the id.
     """
 
     name: str
@@ -64,8 +65,8 @@ class Route:
 
     @property
     def open_end(self) -> str:
-        """A sentence that states that calls can be processed in more Regions than `regions` contains. It is empty if
-        `regions` contains all of them.
+        """A sentence for a message, if calls can be processed in more Regions than `regions` contains. Otherwise, an
+        empty text.
         """
         if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
             return "The other Regions that can answer the call are unknown."

@@ -47,7 +47,7 @@ _SOURCES = {
 
 
 def source(credentials: Any) -> str:
-    """Return the usual name of the source that these credentials come from."""
+    """Return the name of the source of these credentials for a message, such as `the role of the instance`."""
     method = str(getattr(credentials, "method", "") or "")
     return _SOURCES.get(method, method or "a source without a name")
 
@@ -91,8 +91,8 @@ def end_of_login(core: Any) -> float | None:
 
 
 def hides(credentials: Any, core: Any) -> str:
-    """Return a sentence if keys in environment variables override the credentials of a profile; otherwise return an
-    empty text.
+    """If the credentials come from environment variables although a profile provides others, return a sentence for a
+    message: the environment variables override the profile. Otherwise return an empty text.
     """
     gives = core.profile or _GIVE & core.full_config["profiles"].get("default", {}).keys()
     if not gives or getattr(credentials, "method", "") != ENVIRONMENT:
@@ -101,8 +101,8 @@ def hides(credentials: Any, core: Any) -> str:
 
 
 def half(environ: Mapping[str, str]) -> str:
-    """Return a sentence if a secret key is set without a key id; otherwise return an empty text. boto3 ignores such a
-    secret key without a message.
+    """If a secret key is set without a key id, return a sentence for a message: boto3 ignores such a secret key.
+    Otherwise return an empty text.
     """
     if environ.get("AWS_SECRET_ACCESS_KEY") and not environ.get("AWS_ACCESS_KEY_ID"):
         return "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID, so boto3 ignores it."
@@ -110,8 +110,8 @@ def half(environ: Mapping[str, str]) -> str:
 
 
 def wrong_pair(credentials: Any) -> str:
-    """Return a sentence if an access key and a session token do not belong together. The result is empty if they can
-    belong together.
+    """If an access key and a session token do not belong together, return a sentence for a message. Otherwise return an
+    empty text.
 
     Keys of users begin with AKIA and have no token. Keys of sessions begin with ASIA and need a token:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html, read 2026-11-29.

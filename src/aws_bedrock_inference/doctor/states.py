@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @cache
 def facts() -> dict[str, dict[str, Any]]:
     """Return the content of states.toml: the error cause for each state of a resource, AWS's limits, and the principals
-    of services.
+    with which services assume roles, such as `lambda.amazonaws.com`.
     """
     return tomllib.loads(files("aws_bedrock_inference.doctor").joinpath("states.toml").read_text(encoding="utf-8"))
 
@@ -58,7 +58,7 @@ def _other_region(seen: Seen, region: str) -> Finding | None:
 
 
 def stored_object(seen: Seen) -> Finding | None:
-    """Check whether the object can be read immediately, or is archived and must be restored first."""
+    """Check whether the S3 object can be read immediately, or is archived and must be restored first."""
     storage = seen.value.get("ArchiveStatus") or seen.value.get("StorageClass") or "STANDARD"
     restore = seen.value.get("Restore", "")
     if storage not in {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}:
@@ -74,7 +74,9 @@ def stored_object(seen: Seen) -> Finding | None:
 
 
 def object_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """After a refusal, check whether the object was deleted or never existed."""
+    """Check whether the S3 object, which S3 refused to return, was deleted. If its newest version is a delete marker, a
+    header of S3's answer states this.
+    """
     response: dict[str, Any] = getattr(answer.error, "response", None) or {}
     if response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-delete-marker") == "true":
         return seen.ends("was deleted: its newest version is a delete marker.", "s3-key-missing")
@@ -82,7 +84,7 @@ def object_refused(seen: Seen, answer: Answer) -> Finding | None:
 
 
 def public_block(seen: Seen) -> Finding | None:
-    """Check whether the bucket refuses public policies and ACLs."""
+    """Check whether the S3 bucket refuses public policies and ACLs."""
     settings = seen.value["PublicAccessBlockConfiguration"]
     on = [name for name, value in settings.items() if value]
     if on:
@@ -93,7 +95,9 @@ def public_block(seen: Seen) -> Finding | None:
 
 
 def table(seen: Seen) -> Finding | None:
-    """Check the table's status, whether it has the index that the error names, and the table's capacity mode."""
+    """Check the status of the DynamoDB table, whether the table has the index that the error names, and the capacity
+    mode of the table.
+    """
     described = seen.value["Table"]
     status = described.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)
@@ -121,7 +125,7 @@ def _index(seen: Seen, described: dict[str, Any]) -> Finding:
 
 
 def function(seen: Seen) -> Finding | None:
-    """Check the function's state and its last update."""
+    """Check the state of the Lambda function, and the status of its last update."""
     state, update = seen.value.get("State", "Active"), seen.value.get("LastUpdateStatus", "Successful")
     reasons = facts()["lambda"]
     if state == "Inactive":
@@ -154,7 +158,7 @@ def _reason(seen: Seen, member: str) -> str:
 
 
 def concurrency(seen: Seen) -> Finding | None:
-    """Check whether the reserved concurrency allows the function to run."""
+    """Check whether the reserved concurrency of the Lambda function is 0, so that Lambda throttles every call."""
     reserved = seen.value.get("ReservedConcurrentExecutions")
     if reserved == 0:
         return seen.ends("has a reserved concurrency of 0, so every call is throttled.", "lambda-throttled-concurrency")
@@ -163,7 +167,9 @@ def concurrency(seen: Seen) -> Finding | None:
 
 
 def log_group(seen: Seen) -> Finding | None:
-    """Check whether the log group exists. `seen.value` lists the groups whose names begin with its name."""
+    """Check whether the CloudWatch log group that the error's text names exists. `seen.value` lists the log groups
+    whose names begin with this name.
+    """
     names = [each["logGroupName"] for each in seen.value.get("logGroups", ())]
     if named(seen.world, "GROUP") in names:
         return None
@@ -172,7 +178,9 @@ def log_group(seen: Seen) -> Finding | None:
 
 
 def log_stream(seen: Seen) -> Finding | None:
-    """Check whether the log stream exists. `seen.value` lists the streams whose names begin with its name."""
+    """Check whether the CloudWatch log stream that the error's text names exists. `seen.value` lists the log streams
+    whose names begin with this name.
+    """
     wanted = named(seen.world, "LOG_STREAM")
     if any(each["logStreamName"] == wanted for each in seen.value.get("logStreams", ())):
         return None
@@ -205,8 +213,11 @@ def role(seen: Seen) -> Finding | None:
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
     """Return the identity that must be allowed to assume the role, in two forms: as words for a message, and as
-    principals of a trust policy. The identity is the service that returned the error. If AssumeRole failed, the
-    identity is the caller. If the identity is unknown, both forms are empty.
+    principals of a trust policy.
+
+    If STS or IAM returned the error, the identity is the caller, because the caller calls AssumeRole. If another
+    service returned the error, the identity is this service, such as Lambda, because the service itself assumes the
+    role. If the identity is unknown, both forms are empty.
     """
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
@@ -218,7 +229,7 @@ def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
 
 
 def rule(seen: Seen) -> Finding | None:
-    """Check whether the rule is enabled, and whether an AWS service manages it."""
+    """Check whether the EventBridge rule is enabled, and whether an AWS service manages it."""
     owner = seen.value.get("ManagedBy")
     if owner:
         return seen.may(f"is managed by the service {owner}.", "events-managed-rule")
@@ -228,7 +239,7 @@ def rule(seen: Seen) -> Finding | None:
 
 
 def targets(seen: Seen) -> Finding | None:
-    """Count the rule's targets, and compare the count with AWS's maximum."""
+    """Count the targets of the EventBridge rule, and compare the count with AWS's maximum."""
     count, most = len(seen.value.get("Targets", ())), facts()["events"]["most_targets"]
     if count >= most:
         return seen.may(
@@ -240,7 +251,7 @@ def targets(seen: Seen) -> Finding | None:
 
 
 def queue(seen: Seen) -> Finding | None:
-    """Count the queue's messages in flight, and compare the count with AWS's maximum."""
+    """Count the messages in flight of the SQS queue, and compare the count with AWS's maximum."""
     flying, most = (
         int(seen.value["Attributes"]["ApproximateNumberOfMessagesNotVisible"]),
         facts()["sqs"]["most_in_flight"],
@@ -253,7 +264,7 @@ def queue(seen: Seen) -> Finding | None:
 
 
 def stream(seen: Seen) -> Finding | None:
-    """Check whether the stream has a status in which it can be used."""
+    """Check whether the Kinesis stream has a status in which it can be used."""
     status = seen.value["StreamDescriptionSummary"]["StreamStatus"]
     if status in {"CREATING", "DELETING"}:
         return seen.ends(f"has the status {status}.", "kinesis-stream-missing")
@@ -261,14 +272,16 @@ def stream(seen: Seen) -> Finding | None:
 
 
 def state_machine(seen: Seen) -> Finding | None:
-    """Check whether the state machine is being deleted."""
+    """Check whether the Step Functions state machine is being deleted."""
     if seen.value.get("status") == "DELETING":
         return seen.ends("is being deleted.", "states-machine-missing")
     return None
 
 
 def execution(seen: Seen) -> Finding | None:
-    """Read how the execution of the state machine ended, and look up its error in the catalogue."""
+    """Read how the execution of the Step Functions state machine ended. If it failed, look up its error in the
+    catalogue.
+    """
     status = seen.value.get("status", "")
     if status == "TIMED_OUT":
         return seen.may("exceeded its timeout.", "states-timeout", "states-task-failed")
@@ -301,7 +314,7 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the most likely cause of the error among `causes`. If the error can have none of them, return the first of
-    `causes`.
+    """Return the one of `causes` that is most likely according to the error's text. If the error's text suggests none
+    of them, return the first of `causes`, which is the default.
     """
     return next((each for each in seen.world.candidates if each in causes), causes[0])

@@ -33,17 +33,20 @@ BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 
 @dataclass(kw_only=True)
 class World:
-    """The settings that a diagnosis is about.
+    """The settings of the user's program that a diagnosis checks, and the settings of the diagnosis itself.
 
-    * `limit` is the maximum time for one probe, in seconds. `wait` is a shorter time limit: a request may take `wait`
-      seconds to connect, and then `wait` seconds to receive its answer. Twice `wait` is at most `limit`.
+    * `limit` is the maximum time for one probe, in seconds.
+    * `wait` is a shorter time, in seconds. A request may take `wait` seconds to connect, and then `wait` seconds to
+      receive its answer. Twice `wait` is at most `limit`, so that a request ends before the time of its probe ends. For
+      example, `wait` is 2 if `limit` is 5.
     * `wall` returns the time of day.
     * `account` is the account id that the caller expects, and `project` the id or ARN of the Bedrock project in the
       calls.
     * `max_tokens` is the maximum length of an answer, and `concurrency` the number of concurrent calls.
     * `config` contains the botocore settings of the client whose calls fail, or None if this client is not a boto3
       client.
-    * `error` is the explanation of the error to diagnose, and `error_text` is its text.
+    * `error_text` is the text of the error to diagnose. `error` contains what the catalogue states about this error,
+      such as its possible causes.
     """
 
     session: Any = None
@@ -73,7 +76,9 @@ class World:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """The endpoint of Bedrock's runtime, found as a client finds it. Raises the same errors as a client."""
+        """The endpoint of Bedrock's runtime to which boto3 would send the calls. An invalid setting raises the same
+        exception as when a client is created, such as `NoRegion`.
+        """
         return find_endpoint(self.session, region_name=self.region_name, endpoint_url=self.endpoint_url)
 
     @property
@@ -144,9 +149,11 @@ class World:
         return found
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
-        """Return the answer of boto3's `operation` of `service`.
+        """Call the boto3 method `operation` of a client for `service`, and return the answer. An error is not raised;
+        the returned `Answer` contains it.
 
-        The request is sent once and not retried, because a probe (a check of the doctor) reports the first answer.
+        The request is not retried. A probe (a check of the doctor) must report an error of the first answer, and a
+        retry could hide this error.
         """
         from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that send requests need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
@@ -212,7 +219,9 @@ class Answer:
         return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"
 
     def why_not(self, permission: str) -> str:
-        """Return the reason why the request has no response: `permission` is missing, or the service's error."""
+        """Return the reason why the request has no response. If the identity lacks `permission`, the text states this
+        and the recommended action. Otherwise the text is a short name of the error.
+        """
         if self.denied:
             return f"the caller's identity lacks {permission}; allow this permission, and run the check again"
         return self.reason

@@ -1,13 +1,13 @@
-"""End flows (the plans of calls) that nobody will finish. Such a flow belongs to a stream of which only a part was
-read, or to a task that Python destroyed while the task waited.
+"""End flows (the plans of calls) that nobody will finish. Such an abandoned flow belongs to a stream of which only a
+part was read, or to a task that Python destroyed while the task waited.
 
-The garbage collector can find an abandoned flow at any moment and in any thread, even in a thread that holds a policy's
-lock. At that moment, the finalizer must not take a lock, read or write data, or run a step of a flow.
+When Python destroys a stream or task, Python runs its finalizer. The finalizer can run at any moment and in any thread,
+even in a thread that holds a policy's lock. If the finalizer waited for the same lock, the thread would wait forever.
+Therefore the finalizer must not lock, read or write anything, or run a step of a flow.
 
-Therefore the garbage collector never receives the flow itself: this module keeps a reference to every open flow until
-the flow ends. The program holds only the owner of the flow, which is the handle of a stream or a task. When the owner
-is collected, its finalizer only adds the flow to a queue. A separate thread, the reaper, then ends the flow as if the
-user had closed it: the flow releases its resources and wakes the callers that wait for these resources.
+This module keeps a reference to every open flow, so that Python does not destroy the flow itself. The finalizer of the
+stream or task only adds the flow to a queue. A separate thread, the reaper, then ends the flow as if the user had
+closed it: the flow releases its resources and wakes the callers that wait for these resources.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Loop(Protocol):
 
 
 class OpenFlow:
-    """A flow (the plan of a call) that has not ended.
+    """A flow (the plan of a call, a generator) that has not ended.
 
     * `source`: the open stream of an answer that the flow reads, or None. The stream of an asyncio call belongs to the
       event loop `loop`.
-    * `reply`: the value that the driver sends to the flow, which is a generator, in its next step. It is None before
-      the flow starts, and True after the flow has delivered an item. While the flow runs, it is `BUSY`.
+    * `reply`: the value that the driver sends into the generator when it resumes the flow. `reply` is None before the
+      flow starts, and True after the flow has delivered an item. While the flow runs, `reply` is `BUSY`.
     * `ended`: a function that is called once, with the outcome of the flow (a value or a fault), when the flow ends.
     """
 
@@ -91,9 +91,9 @@ class OpenFlow:
         self.source = source
 
     def end(self) -> None:
-        """End the flow (the plan of a call) in the calling thread. If the flow has delivered an item, it first receives
-        False, which means that its consumer wants no further items. Then the flow and the stream that it reads are
-        closed.
+        """End the flow (the plan of a call) in the calling thread. A flow that has delivered an item waits for a reply.
+        Such a flow first receives the reply False, which means that its consumer wants no further items. Then the flow
+        and the stream that it reads are closed.
         """
         outcome = Outcome(fault=INTERRUPTED)
         try:
@@ -110,7 +110,9 @@ class OpenFlow:
         self.tell(outcome)
 
     def tell(self, outcome: Outcome) -> None:
-        """Call `ended` with the outcome (a value or a fault) of the flow."""
+        """Call the function `ended` of this flow with the flow's outcome (a value or a fault). A second call of this
+        method does nothing.
+        """
         ended, self.ended = self.ended, None
         if ended is not None:
             ended(outcome)
@@ -149,8 +151,11 @@ class Reaper:
         renew_after_fork(self)
 
     def start(self) -> set[Flow]:
-        """Start the thread that ends abandoned flows. Return `calls`, the set to which the asyncio driver adds its
-        running flows. If no thread can be started, the calling thread ends the flows that have been abandoned so far.
+        """Start the thread that ends abandoned flows. If no thread can be started, end the flows that have been
+        abandoned so far in the calling thread.
+
+        Return the set `calls`. The asyncio driver adds each flow to this set while the flow runs, so that Python does
+        not destroy the flow.
         """
         self.running = True
         try:

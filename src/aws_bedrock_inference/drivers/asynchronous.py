@@ -225,7 +225,7 @@ class AsyncStream(ItemFlow):
 
     async def aclose(self) -> None:
         """Stop reading, so that the flow (the plan of the call) releases its resources. If another task is reading at
-        this moment, the flow ends with the next item.
+        this moment, the flow ends when the next item arrives. That task does not receive the item.
         """
         self._leaving = True
         if self._open.reply is True:

@@ -175,7 +175,7 @@ class Stream(ItemFlow):
 
     def close(self) -> None:
         """Stop reading, so that the flow (the plan of the call) releases its resources. If another thread is reading at
-        this moment, the flow ends with the next item.
+        this moment, the flow ends when the next item arrives. That thread does not receive the item.
         """
         self._leaving = True
         if self._open.reply is True:

@@ -1,7 +1,8 @@
 """The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow (the plan of a
 call), and the code that ends the handle.
 
-The rest of each driver is a loop. The two loops differ only in `await`, so one function cannot contain both.
+The rest of each driver is a loop that runs the flow. The asyncio driver's loop contains `await`, which a blocking
+function cannot contain. Therefore each driver has its own loop.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ UNREAD = replace(
 
 
 def refuse(_: Call) -> Outcome:
-    """Return the outcome of a call whose client was closed: a fault."""
+    """Return the outcome of a call that is not sent, because its client is closed. The outcome contains a fault."""
     return Outcome(fault=client_closed())
 
 
 def left() -> Outcome:
-    """Return the outcome of a call whose caller stopped reading before the request was sent: a fault."""
+    """Return the outcome of a request that is not sent, because the caller has stopped reading the stream. The outcome
+    contains a fault. Such a request can be a retry.
+    """
     return Outcome(fault=ABANDONED)
 
 
@@ -50,11 +53,12 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 
 def raise_destruction(error: BaseException | None) -> None:
-    """Raise GeneratorExit if Python is destroying the waiting task; otherwise do nothing. `error` is the exception that
+    """Raise GeneratorExit if Python is destroying the current task; otherwise do nothing. `error` is the exception that
     the task received while it waited.
 
-    A task that Python destroys receives a GeneratorExit. A library can raise a RuntimeError in its place, because the
-    event loop is closed. This function then finds the GeneratorExit in the context of the RuntimeError.
+    Python destroys a task by raising a GeneratorExit inside it. If the event loop is closed, code that handles this
+    GeneratorExit can raise a RuntimeError. The task then receives the RuntimeError, whose context is the GeneratorExit.
+    Therefore this function also looks for a GeneratorExit in the context of a RuntimeError.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -78,8 +82,9 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Reserve the flow (the plan of a call, a generator) for the calling thread or task, and return the value to
-        send to the flow. Until the flow delivers an item, no other thread or task can resume it.
+        """Mark the flow (the plan of a call) as `BUSY`, so that no other thread or task resumes it before it delivers
+        the next item. If the flow is already `BUSY`, raise RuntimeError. Return the value to send into the flow: None
+        to start it, True to request the next item, or False to stop it.
         """
         reply = self._open.reply
         if reply is BUSY:
@@ -92,8 +97,8 @@ class ItemFlow:
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
-        """End the handle with `outcome`, the result of the flow. `outcome` is None if the flow was closed before it
-        began.
+        """End this handle, because its flow has ended. `outcome` is the outcome of the flow (a value or a fault), or
+        None if the flow was closed before it began.
         """
         # In this order, Ctrl-C can interrupt at any line: the remaining steps run when the handle is collected.
         self._open.flow.close()
@@ -105,8 +110,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle with a fault after an interruption such as Ctrl-C. The interruption can lose an item of the
-        stream. If the handle then delivered later items, the caller would not notice the gap.
+        """End this handle with a fault, because an interruption such as Ctrl-C may have lost an item of the stream. The
+        handle delivers no later items, because the caller would not notice the gap.
         """
         self._end(Outcome(fault=UNREAD))
 

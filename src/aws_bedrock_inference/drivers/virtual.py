@@ -1,8 +1,8 @@
-"""The virtual-time driver: it runs many flows (plans of calls) in one thread. An hour of virtual time takes only as
-long as the computer needs to compute it.
+"""The virtual-time driver: it runs many flows (plans of calls) in one thread. The driver never sleeps. If a call must
+wait for an hour, the driver only advances its own clock by an hour, so a test does not wait.
 
-The driver is for simulation and tests. A function replaces the service. This function receives a call and the present
-time. It returns the number of seconds that the answer takes, and the outcome of the call.
+The driver is for simulation and tests, and sends no requests. Instead, it calls a function with each call and the
+present virtual time. The function returns the number of seconds that the answer takes, and the outcome of the call.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class VirtualDriver:
     """Runs many flows (plans of calls) with one common virtual time. `now` is the virtual time in seconds; `clock`
     returns it.
 
-    `send(call, now)` returns the number of seconds that the service will take, and the outcome (a value or a fault).
+    The function `send(call, now)` replaces the service. It returns the number of seconds that the answer takes, and the
+    outcome (a value or a fault).
     """
 
     def __init__(
@@ -78,7 +79,9 @@ class VirtualDriver:
             self.now = max(self.now, until)
 
     def interrupt(self, task: Task, interruption: BaseException) -> None:
-        """Raise `interruption` inside a task, where the task sends or waits at present, as a cancellation would."""
+        """Interrupt a task, as a cancellation would: raise `interruption` inside its flow. The flow receives it at the
+        `yield` at which the flow waits, such as the `yield` of `Send` or `Sleep`.
+        """
         task.turn += 1
         self._advance(task, task.flow.throw, interruption)
 

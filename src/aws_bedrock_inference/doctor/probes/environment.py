@@ -61,9 +61,9 @@ def region(world: World) -> Finding:
 
 
 def _like(error: BotoCoreError) -> str:
-    """If `error` reports that a profile does not exist, return a sentence for the message. The sentence names the
-    existing profile whose name is most similar to the missing name. If no name is similar, return only a full stop. For
-    other errors, return an empty text.
+    """Return the text that follows `error` in a message. If `error` reports that a profile does not exist, this text
+    begins with a full stop, because botocore's text does not end with one. If another profile has a similar name, a
+    sentence with that name follows. For other errors, the text is empty.
     """
     if not isinstance(error, ProfileNotFound):
         return ""

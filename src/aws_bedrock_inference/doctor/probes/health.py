@@ -42,8 +42,8 @@ def health(world: World) -> Finding:
 
 
 def _is_of(code: str, service: str) -> bool:
-    """Return whether `code`, a service code of AWS Health such as BEDROCK, stands for `service`, a service of the
-    error catalogue.
+    """Return whether `code`, the name of a service in AWS Health, means `service`, the name of a service in the error
+    catalogue. For example, BEDROCK means `bedrock` and `bedrock-runtime`.
     """
     return bool(code) and service.startswith(code.lower())
 
