@@ -111,7 +111,7 @@ def _value(name: str, error: Asked) -> str:
 
 def named(placeholder: str, text: str) -> str:
     """Return the value that a text contains for a placeholder (a word in a command, such as `FUNCTION`), or an empty
-    string. The value can contain an account id.
+    string. The value is not masked, so it can contain an account id.
     """
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):

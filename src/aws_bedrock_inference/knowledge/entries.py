@@ -40,8 +40,10 @@ class Step(NamedTuple):
     """A remedy and the errors that it applies to.
 
     A step applies to errors of `services` whose text matches the pattern `when` and does not match the pattern
-    `unless`. An empty `services` means all services, and an empty pattern is ignored. The remedy's sentence can contain
-    the named groups of `when` in braces.
+    `unless`. An empty `services` means all services, and an empty pattern is ignored.
+
+    The remedy's sentence can contain words of the error's text. For example, if `when` contains the group
+    `(?P<id>...)`, the text that matches this group replaces `{id}` in the sentence.
     """
 
     remedy: Remedy
@@ -119,10 +121,10 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, without the facts of one occurrence, such as a request id.
+        """The fault that this message means. It contains no details of a call, such as a request id.
 
-        The message belongs to an error, the field `fault`. If the message does not define a value such as the service,
-        the value of this error is used.
+        The field `fault` is the error to which the message belongs. If `index.json` states no service for the message,
+        the service of this error is used. The same applies to `unhealthy`, `reached` and `hint`.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -168,7 +170,7 @@ class Entry:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the codes of this error show, without the facts of one occurrence."""
+        """The fault that the codes of this error mean. It contains no details of a call, such as a request id."""
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
@@ -177,7 +179,7 @@ class Entry:
 
 
 def _template(cause: Cause, data: dict[str, Any]) -> Fault:
-    """Return the fault of a cause, without the facts of one occurrence."""
+    """Return the fault that belongs to a cause. It contains no details of a call, such as a request id."""
     hint = data.get("hint", {})
     if "attempts" not in hint and cause.decision is not Decision.RETRY:
         hint = {**hint, "attempts": 1 if cause.decision is Decision.FAIL else 2}

@@ -214,7 +214,7 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
 
 def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
     """Return the explanation of a code that only AWS's service models describe. `models` are the errors with this code.
-    The decision must be the same for all of them.
+    All of them must have the same decision, such as RETRY.
     """
     first, verdict = models[0], models[0].verdict
     statuses = {each.status for each in models}
@@ -265,7 +265,9 @@ def _wait(template: Fault) -> float | None:
 
 
 def _as_written(words: str, text: str) -> str:
-    """Return the words as the text spells them."""
+    """Return the words with the upper and lower case of the text: `access denied` can become `Access Denied`. If the
+    text does not contain the words, return them unchanged.
+    """
     pattern = r"\s+".join(re.escape(word).replace("'", "['\u2019]") for word in words.split())
     match = re.search(pattern, text, re.IGNORECASE)
     return match.group() if match else words

@@ -55,8 +55,8 @@ _NOTHING_KNOWN = Fault(code="", message="", advice="This version of the package 
 class Verdict(NamedTuple):
     """The cause of an error, its decision, and the evidence for both.
 
-    * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
-      or `unknown`.
+    * `template` is a fault without details of the call, such as a request id. The field `cause` of this fault is a
+      cause of the catalogue, `modelled` or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
     * `confidence` depends on what matches. `high`: a message. `medium`: only a code and a service, or words that other
       programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
@@ -249,10 +249,10 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return a verdict from a name in a pasted text. Return None if no name in the text decides the cause.
+    """Return a verdict on a pasted text that contains names like error codes. Return None if no name decides the cause.
 
-    The first name that AWS's service models contain decides. If the models contain no name of the text, the
-    first name with a known form decides, such as `...NotFound`. This second rule applies only to a text from AWS.
+    The first name that is an error code in AWS's service models decides. If no name is such a code, the first name with
+    a known ending decides, such as `StackNotFound`. The ending decides only in a text from AWS.
     """
     if seen.certain or not seen.pasted:
         return None
@@ -269,8 +269,12 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the errors in AWS's service models that have the code of this error. The result is empty in three cases:
-    the code is not certain, the error catalogue describes it, or the decision is not the same for all of these errors.
+    """Return the errors in AWS's service models that have the code of this error.
+
+    The result is empty in three cases:
+    * The code is only a guess from the text.
+    * The error catalogue describes the code.
+    * The decision is RETRY for some of these errors and FAIL for others, for example.
     """
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):

@@ -87,10 +87,10 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the number of seconds after which a call that failed for this cause is worth another attempt.
+    """Return the seconds to wait before the next attempt, if a call failed for a cause that ends only later.
 
-    Some causes end without an action of the user. Return None for all other causes, and for causes that are retried
-    anyway.
+    For example, AWS enables a model about 15 minutes after the user submits a use-case form, so the result is 900. The
+    result is None for all other causes, such as throttling.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])
