@@ -95,11 +95,11 @@ def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | No
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
     """Write `value` to the object if the object still has the version `old`, and return the new version.
 
-    Return None if the object has another version, because another process changed it. There is one exception: if the
-    object already has the value `value`, return the object. The value may be from this call, because the SDK repeats a
-    request whose response was lost.
+    Return None if another process has changed or deleted the object. There is one exception: if the object already has
+    the value `value`, return the object. The value may be from this call, because the SDK repeats a request whose
+    response was lost.
 
-    An endpoint that does not support conditional writes replaces every version.
+    An endpoint that does not support conditional writes replaces the object even if it has another version.
     """
     return _written(client, place, value, IfMatch=old.etag)
 

@@ -132,7 +132,7 @@ def _template(verdict: Verdict, code: str) -> Fault:
 
     Two fields of this fault can be replaced:
     * `reached` is False if `code` shows that the request was not sent to AWS. Otherwise it is True.
-    * `advice` is specific to the service that was called, such as S3, if the error can occur in every service.
+    * If the error can occur in every service, `advice` is replaced by the advice for the service that was called.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent

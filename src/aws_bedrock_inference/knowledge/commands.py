@@ -142,10 +142,10 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 
 
 def _arn_of_role(name: str) -> str:
-    """Return the ARN of the role that a session uses. IAM does not accept the ARN of the session itself.
+    """Return the ARN of the role `name` that a session uses. IAM does not accept the ARN of the session itself.
 
-    The session's ARN does not contain the path of a role of Identity Center. For such a role, return a shell expression
-    that reads the role's ARN from IAM.
+    The ARN of a role of Identity Center also contains a path, and the error's text does not state this path. For such a
+    role, return a shell expression that reads the complete ARN from IAM.
     """
     word = _word("ROLE", name)
     if not word or not name.startswith("AWSReservedSSO_"):

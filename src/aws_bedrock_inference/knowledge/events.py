@@ -6,8 +6,8 @@ level, such as ERROR), continuation and plain.
 * In a log without times, an event extends from one levelled line to the next.
 * In a log without times and levels, an event is a line with its continuations, or a traceback.
 
-The length of an event is limited. The search for the head of an event examines at most `REACH` bytes before a line. The
-head can be in one block of a log and the line in the next block. Therefore, a program that reads a log in blocks must
+The length of an event is limited. The head of a line's event is searched in the `REACH` bytes before the line. If a
+program reads a log in blocks, the head can be in one block and the line in the next block. Therefore, the program must
 retain the last `REACH` bytes of each block until it has examined the next block.
 """
 
@@ -96,8 +96,8 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
 def _continues(buffer: bytes, at: int) -> bool:
     """Return True if the line at `at` continues the line above it.
 
-    For example, an indented line continues the line above it. The line `ValueError: 5` continues it only below the
-    code lines of a traceback.
+    For example, an indented line always continues the line above it. The line `ValueError: 5` continues it only if the
+    line above is a code line of a traceback.
     """
     line = line_at(buffer, at)
     if at == 0 or line.kind > Kind.CONTINUES:

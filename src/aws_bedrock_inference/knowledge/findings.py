@@ -163,7 +163,9 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """The example of the part with the most events. Secrets in it are masked."""
+        """An example of an error, from the part with the most events. A part contains the events with one subject (what
+        was called). Secrets in the example are masked.
+        """
         return self.by_subject()[0].example
 
     @property

@@ -88,8 +88,11 @@ class Candidate:
 
 
 def judge(seen: Evidence) -> Verdict:
-    """Return the verdict on one error. If the error has certain facts, the verdict is cached, because these errors
-    repeat. The verdict on a text is not cached: the lines of a log differ, and the cache would need too much memory.
+    """Return the verdict on one error.
+
+    The verdict on an error from an exception or a client is cached, because a program receives the same error many
+    times, such as a throttle. Such evidence has entries in `seen.certain`. The verdict on a line of a log is not
+    cached, because the lines differ.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -206,7 +209,8 @@ def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float
     * 0 if the entry applies to all services, or if no service of the error is known.
     * A bonus if the entry's service is one of the error's possible services. The first service gets the largest bonus.
     * `other` if the error's services are guesses, and the entry's service is not one of them.
-    * `passed_on` if the error's service is certain, and returns errors of the entry's service to its own callers.
+    * `passed_on` if the error is certainly from another service, but this other service also returns errors of the
+      entry's service. For example, Bedrock Agents also returns errors of Bedrock Runtime.
     * None in all other cases: the error cannot come from the entry's service.
     """
     services = seen.services
@@ -249,7 +253,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return a verdict on a pasted text that contains names like error codes. Return None if no name decides the cause.
+    """Return a verdict on a pasted text, from a name in the text that looks like an error code. Return None if no name
+    decides the cause.
 
     The first name that is an error code in AWS's service models decides. If no name is such a code, the first name with
     a known ending decides, such as `StackNotFound`. The ending decides only in a text from AWS.
@@ -274,7 +279,7 @@ def _models(seen: Evidence) -> tuple[Modelled, ...]:
     The result is empty in three cases:
     * The code is only a guess from the text.
     * The error catalogue describes the code.
-    * The decision is RETRY for some of these errors and FAIL for others, for example.
+    * The decisions for these errors differ, for example RETRY in one service and FAIL in another.
     """
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):

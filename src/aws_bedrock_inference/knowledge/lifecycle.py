@@ -87,10 +87,10 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the seconds to wait before the next attempt, if a call failed for a cause that ends only later.
+    """Return the seconds to wait before the next attempt, if a call failed for a cause that needs minutes to end.
 
-    For example, AWS enables a model about 15 minutes after the user submits a use-case form, so the result is 900. The
-    result is None for all other causes, such as throttling.
+    For the cause `use-case-form-missing`, the result is 900, because AWS enables a model about 15 minutes after the
+    user submits the form. The result is None for causes that `lifecycle.toml` does not list, such as throttling.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])
