@@ -84,17 +84,22 @@ def read(client: Any, place: S3Location) -> Stored | None:
 def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | None:
     """Write a new object. Return None if an object with another value already exists.
 
-    An existing object with the same value counts as written, because the SDK can repeat a request whose response was
-    lost. An endpoint that ignores conditions overwrites an existing object.
+    Return the existing object if it has the same value. This object may be from this call, because the SDK repeats a
+    request whose response was lost.
+
+    An endpoint that does not support conditional writes overwrites an existing object.
     """
     return _written(client, place, value, IfNoneMatch="*")
 
 
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
-    """Write `value` to the object if the object still has the version `old`. Otherwise return None.
+    """Write `value` to the object if the object still has the version `old`, and return the new version.
 
-    An object that already has the value `value` counts as written, because the SDK can repeat a request whose response
-    was lost. An endpoint that ignores conditions replaces any version.
+    Return None if another process has changed or deleted the object. There is one exception: if the object already has
+    the value `value`, return the object. The value may be from this call, because the SDK repeats a request whose
+    response was lost.
+
+    An endpoint that does not support conditional writes replaces the object even if it has another version.
     """
     return _written(client, place, value, IfMatch=old.etag)
 

@@ -43,8 +43,8 @@ def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
 def _size(s3: Any, location: S3Location) -> int | None:
     """Return the size of an object. Return None if it does not exist, or if the caller may not list the bucket.
 
-    The size is read from a list of objects. A request for the object itself would fail for each new input, and this
-    package would log the failure as an error.
+    The request lists the bucket. A request for the object itself (HeadObject) would fail if the object does not exist,
+    which is normal before the upload. This package would then log an error.
     """
     try:
         found = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1).get("Contents", ())

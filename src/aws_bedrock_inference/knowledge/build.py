@@ -121,7 +121,10 @@ class CatalogueError(ValueError):
 
 
 def build(sources: Path = SOURCES) -> dict[str, Any]:
-    """Return the error catalogue in the TOML files `sources`, in the form of `index.json`. Raises CatalogueError."""
+    """Read the TOML files in the directory `sources`. Return the error catalogue in the form of `index.json`.
+
+    Raises CatalogueError if the description of a cause or an error code is invalid.
+    """
     files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(sources.glob("*.toml"))}
     causes: dict[str, Any] = {}
     faults: list[dict[str, Any]] = []

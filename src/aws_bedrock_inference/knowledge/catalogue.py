@@ -159,7 +159,7 @@ class Catalogue:
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault that has this cause. It lacks the facts of one occurrence, such as a request id."""
+        """Return the fault that has this cause. It contains no details of a call, such as a request id."""
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 

@@ -1,8 +1,8 @@
 """Convert an error to a `Fault`: the cause of the error, whether to retry the call, and how to retry it.
 
-`judge.py` decides the cause and returns a "verdict" with a "template": a fault without the facts of one occurrence.
-This module adds these facts, such as the wait that the answer states. The catalogue is read when the first error is
-classified, not at import.
+`judge.py` decides the cause and returns a "verdict". The verdict contains a "template": a fault without the details of
+the call. This module adds the details, such as the message, the request id and the wait that the answer states. The
+catalogue is read when the first error is classified, not at import.
 """
 
 from __future__ import annotations
@@ -128,11 +128,11 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return the fault of a verdict (the cause of an error and its decision), without the facts of one occurrence, such
-    as a request id.
+    """Return the fault that `verdict` contains, without details of the call, such as a request id.
 
-    The field `reached` of the fault is False if the error's code shows that the request was not sent to AWS. If the
-    error can occur in every service, advice for the error's own service replaces the general advice.
+    Two fields of this fault can be replaced:
+    * `reached` is False if `code` shows that the request was not sent to AWS. Otherwise it is True.
+    * If the error can occur in every service, `advice` is replaced by the advice for the service that was called.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent

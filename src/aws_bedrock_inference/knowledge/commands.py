@@ -111,7 +111,7 @@ def _value(name: str, error: Asked) -> str:
 
 def named(placeholder: str, text: str) -> str:
     """Return the value that a text contains for a placeholder (a word in a command, such as `FUNCTION`), or an empty
-    string. The value can contain an account id.
+    string. The value is not masked, so it can contain an account id.
     """
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):
@@ -142,10 +142,10 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 
 
 def _arn_of_role(name: str) -> str:
-    """Return the ARN of the role that a session uses. IAM does not accept the ARN of the session itself.
+    """Return the ARN of the role `name` that a session uses. IAM does not accept the ARN of the session itself.
 
-    The session's ARN does not contain the path of a role of Identity Center. For such a role, return a shell expression
-    that reads the role's ARN from IAM.
+    The ARN of a role of Identity Center also contains a path, and the error's text does not state this path. For such a
+    role, return a shell expression that reads the complete ARN from IAM.
     """
     word = _word("ROLE", name)
     if not word or not name.startswith("AWSReservedSSO_"):

@@ -40,8 +40,10 @@ class Step(NamedTuple):
     """A remedy and the errors that it applies to.
 
     A step applies to errors of `services` whose text matches the pattern `when` and does not match the pattern
-    `unless`. An empty `services` means all services, and an empty pattern is ignored. The remedy's sentence can contain
-    the named groups of `when` in braces.
+    `unless`. An empty `services` means all services, and an empty pattern is ignored.
+
+    The remedy's sentence can contain words of the error's text. For example, if `when` contains the group
+    `(?P<id>...)`, the text that matches this group replaces `{id}` in the sentence.
     """
 
     remedy: Remedy
@@ -89,7 +91,9 @@ class Cause:
         return tuple(step for step in self.advice if not step.services or place in step.services)
 
     def remedies(self, service: str = "") -> tuple[Remedy, ...]:
-        """Return the remedies for an error of a service whose text is unknown. The first remedy helps most often."""
+        """Return the remedies for an error of `service`, if the error's text is unknown. The first remedy helps most
+        often.
+        """
         return tuple(step.remedy for step in self.steps(service) if not step.when)
 
 
@@ -98,12 +102,12 @@ class Signature:
     """The words that identify one message of an error, and thereby its cause.
 
     A text matches if it contains a word of `contains`, all words of `all` and no word of `none`. If `beside` is not
-    empty, the text must also contain one of its words. If `pattern` is not empty, the text must also match this regular
-    expression.
+    empty, the text must also contain a word of `beside`. If `pattern` is not empty, the text must also match this
+    regular expression.
 
     If `coded` is True, the words are common. The text must then also show the error's code or service. If several
-    signatures match one text, a higher `rank` increases the score of a signature, and the highest score decides. `data`
-    is the signature's part of `index.json`.
+    signatures match one text, each signature gets a score, and the signature with the highest score is used. A higher
+    `rank` increases the score. `data` is the signature's part of `index.json`.
     """
 
     fault: Entry
@@ -119,10 +123,10 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, without the facts of one occurrence, such as a request id.
+        """The fault for an error with this message. It contains no details of a call, such as a request id.
 
-        The message belongs to an error, the field `fault`. If the message does not define a value such as the service,
-        the value of this error is used.
+        The field `fault` is the entry to which the message belongs. If `index.json` states no service for the message,
+        the service of this entry is used. The same applies to `unhealthy`, `reached` and `hint`.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -135,7 +139,7 @@ class Signature:
         """Return the words of a text that match this signature. Return an empty string if the text does not match.
 
         `text` must be normal (lower case, single spaces). `found` contains the words of the field `contains` that the
-        caller has already found in the text. If a signature has no such words, `found` contains the first word of the
+        caller has already found in the text. If the field `contains` is empty, `found` contains the first word of the
         field `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
@@ -168,7 +172,7 @@ class Entry:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the codes of this error show, without the facts of one occurrence."""
+        """The fault for an error with one of the codes. It contains no details of a call, such as a request id."""
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
@@ -177,7 +181,7 @@ class Entry:
 
 
 def _template(cause: Cause, data: dict[str, Any]) -> Fault:
-    """Return the fault of a cause, without the facts of one occurrence."""
+    """Return the fault that belongs to a cause. It contains no details of a call, such as a request id."""
     hint = data.get("hint", {})
     if "attempts" not in hint and cause.decision is not Decision.RETRY:
         hint = {**hint, "attempts": 1 if cause.decision is Decision.FAIL else 2}

@@ -6,8 +6,9 @@ level, such as ERROR), continuation and plain.
 * In a log without times, an event extends from one levelled line to the next.
 * In a log without times and levels, an event is a line with its continuations, or a traceback.
 
-The length of an event is limited. To find the event of a line, at most `REACH` bytes before the line are examined. A
-program that reads a log in blocks must retain these bytes. It then finds the same events for any size of the blocks.
+The length of an event is limited. The head of a line's event is searched in the `REACH` bytes before the line. If a
+program reads a log in blocks, the head can be in one block and the line in the next block. Therefore, the program must
+retain the last `REACH` bytes of each block until it has examined the next block.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
     """Return the position of the first line of the event (log message) that contains the line at position `line`.
 
     The first line is the nearest line, at or above `line`, that begins with a time. If no line begins with a time, it
-    is the nearest line that begins with a level. If no line begins with a level either, the search
-    goes up from `line` while each line continues the line above it.
+    is the nearest line that begins with a level. If no line begins with a level either, the search goes up from `line`.
+    It ends at the nearest line that does not continue the line above it.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -93,7 +94,11 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
 
 
 def _continues(buffer: bytes, at: int) -> bool:
-    """Return True if the form of two lines shows that the line at `at` continues the line above it."""
+    """Return True if the line at `at` continues the line above it.
+
+    For example, an indented line always continues the line above it. The line `ValueError: 5` continues it only if the
+    line above is a code line of a traceback.
+    """
     line = line_at(buffer, at)
     if at == 0 or line.kind > Kind.CONTINUES:
         return False

@@ -25,7 +25,7 @@ _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
 def hits_every_record(fault: Fault) -> bool:
     """Return whether the fault affects every record of the batch. This is the case if its cause is in the credentials,
-    the model access, the model, the endpoint or the daily quota.
+    the model access, the model, the endpoint, the daily quota or the budget.
     """
     return fault.kind in _KINDS or fault.cause in DAY | NEVER or heals_after(fault.cause) is not None
 

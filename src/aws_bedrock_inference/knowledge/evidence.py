@@ -4,7 +4,7 @@ certain. `judge.py` decides the cause from the evidence.
 Exceptions, dictionaries and HTTP answers state their facts; `reading.py` reads them. In a text, the function
 `completed` searches for the facts. Each source writes them in another form: Python tracebacks, the AWS CLI, the SDKs
 for JavaScript, Java, Go and .NET, JSON bodies, XML, logs of Lambda and CloudWatch, and messages of proxies. A "normal"
-text is lower case and has single spaces. Its "clues" are the words by which the catalogue's messages are found.
+text is lower case and has single spaces. Its "clues" are its words and pieces of four characters.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/"
 
 
 class Words(NamedTuple):
-    """A normal text (lower case, single spaces), and its clues: words by which the catalogue's messages are found."""
+    """A normal text (lower case, single spaces), and its clues (its words and pieces of four characters). The clues
+    are used to find the catalogue's messages in the text.
+    """
 
     lower: str
     there: set[str]
@@ -129,8 +131,8 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
     """Return the evidence `seen` (the facts of one error) with all further facts that its text shows. This function
     never raises an exception.
 
-    Narrow tables break lines inside words. If `rejoined` is True, the function removes all line breaks, so that these
-    words are complete again.
+    A pasted text can be from a table with narrow columns, which split a word such as `ThrottlingException` into two
+    lines. If `rejoined` is True, the function removes all line breaks, so that such words are complete again.
     """
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
@@ -163,11 +165,13 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the names of an error's certain facts, its certain code and its certain operation.
+    """Return three values: the names of the facts that are certain, the error code, and the operation.
 
-    If the evidence already contains a certain code or a certain operation, return the values from the evidence.
-    Otherwise, search the text for errors in boto3's wording. If the text contains exactly one such error, the code and
-    the operation of this error are certain. If the text contains no such error, `_named` searches for other wordings.
+    If the evidence already states that the code or the operation is certain, the values are from the evidence.
+    Otherwise, the text is searched for errors in boto3's wording:
+    * One error: its code and its operation are certain.
+    * Several different errors: the code and the operation are empty.
+    * No error: `_named` searches for other wordings.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -181,13 +185,11 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Search a text for a certain error code that is not in the catalogue.
+    """Search a text for an error code in the wording of an SDK or a service, such as `api error CODE:`.
 
-    Return the same three values as `_facts`: the names of the certain facts, the code, and the operation. The operation
-    is always empty.
-
-    The code is certain if the text names exactly one code in the wording of an SDK or a service, such as `api error
-    CODE:`.
+    Return three values: the names of the facts that are certain, the code, and an empty operation. The code is certain
+    if the text contains exactly one code in such a wording, and the catalogue does not contain this code. Otherwise the
+    code is empty.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
@@ -206,11 +208,13 @@ def like_codes(text: str) -> list[str]:
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the text twice: as it is, and as plain text.
+    """Return the text in two forms: the original, and a plain text.
 
-    The plain text lacks the characters that terminals, tables and quotations add before a line, such as `|` or `>`. It
-    also lacks the escapes of JSON and XML. Both texts lack the middle of a very long text. If `rejoined` is True, both
-    lack all line breaks.
+    Terminals, tables and quotations add characters such as `|` or `>` before each line. The plain text does not contain
+    these characters. Escapes of JSON and XML are decoded in it: `&lt;` becomes `<`.
+
+    If the text is very long, its middle is removed from both forms. If `rejoined` is True, the line breaks and the
+    characters before the lines are removed from both forms.
     """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]

@@ -43,7 +43,7 @@ class Explanation:
     * `conditional` is True if nothing shows that the text is from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
     * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.
-    * `wait` is in seconds.
+    * `wait` is the number of seconds to wait before the next attempt.
     * `fields` contains details from the text: action, principal, resource, region, reasons.
     * `prevent` states how to avoid the error, and `practice` is the name of that sentence.
     * `note` states where AWS's documents or other guides differ from this explanation, and why.
@@ -75,7 +75,9 @@ class Explanation:
 
     @property
     def prevent(self) -> str:
-        """The sentence that states how to avoid the error, or an empty string. `practice` is its name."""
+        """The sentence that states how to avoid the error, or an empty string. The field `practice` contains the name
+        of this sentence.
+        """
         return catalogue().practices.get(self.practice, "")
 
 
@@ -185,7 +187,9 @@ def _practice(slug: str, service: str) -> str:
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
-    """Return the explanation of a fault that the client has already classified, with the fault's own decision."""
+    """Return the explanation of a fault that the client has already classified. The decision whether to retry is the
+    decision of the fault, even if the catalogue contains another decision for this cause.
+    """
     cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
@@ -214,7 +218,7 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
 
 def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
     """Return the explanation of a code that only AWS's service models describe. `models` are the errors with this code.
-    The decision must be the same for all of them.
+    All of them must have the same decision, such as RETRY.
     """
     first, verdict = models[0], models[0].verdict
     statuses = {each.status for each in models}
@@ -265,7 +269,9 @@ def _wait(template: Fault) -> float | None:
 
 
 def _as_written(words: str, text: str) -> str:
-    """Return the words as the text spells them."""
+    """Return the words with the upper and lower case of the text: `access denied` can become `Access Denied`. If the
+    text does not contain the words, return them unchanged.
+    """
     pattern = r"\s+".join(re.escape(word).replace("'", "['\u2019]") for word in words.split())
     match = re.search(pattern, text, re.IGNORECASE)
     return match.group() if match else words

@@ -45,7 +45,9 @@ _REASONS = re.compile(r"specific reasons:? ?\[([\w, .]{1,600})")
 
 
 def details(text: str) -> dict[str, Any]:
-    """Return the details in a text by their names. Secrets in them are masked."""
+    """Return the details that an error's text states, such as `{"action": "s3:GetObject"}`. Secrets and account ids
+    in the values are masked.
+    """
     text = " ".join(text.split())
     found: dict[str, Any] = {}
     low = text.lower()

@@ -116,10 +116,10 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one event (log message) in the part of its subject.
+        """Count one event (log message). Each subject (what was called) has a separate part, which counts its events.
 
-        The number of parts is limited, so that memory stays small. If the limit is reached, one part with an empty
-        subject counts the events of all further subjects.
+        The number of parts is limited, so that memory stays small. If the limit is reached, the events of all new
+        subjects are counted in one additional part. The subject of this part is empty.
         """
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
@@ -163,7 +163,9 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """An example of an error with the most frequent subject, with secrets masked."""
+        """An example of an error, from the part with the most events. A part contains the events with one subject (what
+        was called). Secrets in the example are masked.
+        """
         return self.by_subject()[0].example
 
     @property

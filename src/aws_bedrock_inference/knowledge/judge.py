@@ -55,8 +55,8 @@ _NOTHING_KNOWN = Fault(code="", message="", advice="This version of the package 
 class Verdict(NamedTuple):
     """The cause of an error, its decision, and the evidence for both.
 
-    * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
-      or `unknown`.
+    * `template` is a fault without details of the call, such as a request id. The field `cause` of this fault is a
+      cause of the catalogue, `modelled` or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
     * `confidence` depends on what matches. `high`: a message. `medium`: only a code and a service, or words that other
       programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
@@ -88,8 +88,11 @@ class Candidate:
 
 
 def judge(seen: Evidence) -> Verdict:
-    """Return the verdict on one error. If the error has certain facts, the verdict is cached, because these errors
-    repeat. The verdict on a text is not cached: the lines of a log differ, and the cache would need too much memory.
+    """Return the verdict on one error.
+
+    The verdict on an error from an exception or a client is cached, because a program receives the same error many
+    times, such as a throttle. Such evidence has entries in `seen.certain`. The verdict on a line of a log is not
+    cached, because the lines differ.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -206,7 +209,8 @@ def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float
     * 0 if the entry applies to all services, or if no service of the error is known.
     * A bonus if the entry's service is one of the error's possible services. The first service gets the largest bonus.
     * `other` if the error's services are guesses, and the entry's service is not one of them.
-    * `passed_on` if the error's service is certain, and returns errors of the entry's service to its own callers.
+    * `passed_on` if the error is certainly from another service, but this other service also returns errors of the
+      entry's service. For example, Bedrock Agents also returns errors of Bedrock Runtime.
     * None in all other cases: the error cannot come from the entry's service.
     """
     services = seen.services
@@ -249,10 +253,11 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return a verdict from a name in a pasted text. Return None if no name in the text decides the cause.
+    """Return a verdict on a pasted text, from a name in the text that looks like an error code. Return None if no name
+    decides the cause.
 
-    The first name that AWS's service models contain decides. If the models contain no name of the text, the
-    first name with a known form decides, such as `...NotFound`. This second rule applies only to a text from AWS.
+    The first name that is an error code in AWS's service models decides. If no name is such a code, the first name with
+    a known ending decides, such as `StackNotFound`. The ending decides only in a text from AWS.
     """
     if seen.certain or not seen.pasted:
         return None
@@ -269,8 +274,12 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the errors in AWS's service models that have the code of this error. The result is empty in three cases:
-    the code is not certain, the error catalogue describes it, or the decision is not the same for all of these errors.
+    """Return the errors in AWS's service models that have the code of this error.
+
+    The result is empty in three cases:
+    * The code is only a guess from the text.
+    * The error catalogue describes the code.
+    * The decisions for these errors differ, for example RETRY in one service and FAIL in another.
     """
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):

@@ -27,9 +27,10 @@ LASTS = Fault(
 
 
 def lasting(text: str) -> str:
-    """Return the first words of a normal text (lower case, single spaces) that describe a lasting problem.
+    """Return the first words in `text` that describe a lasting problem, such as `permission denied`.
 
-    The result is empty if the text contains no such words, or also contains words about a temporary state.
+    The result is empty if the text contains no such words, or also contains words about a temporary state. `text` must
+    be normal (lower case, single spaces).
     """
     stays, passes = _patterns()
     found = stays.search(text)

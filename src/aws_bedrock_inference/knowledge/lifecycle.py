@@ -87,10 +87,10 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the number of seconds after which a call that failed for this cause is worth another attempt.
+    """Return the seconds to wait before the next attempt, if a call failed for a cause that needs minutes to end.
 
-    Some causes end without an action of the user. Return None for all other causes, and for causes that are retried
-    anyway.
+    For the cause `use-case-form-missing`, the result is 900, because AWS enables a model about 15 minutes after the
+    user submits the form. The result is None for causes that `lifecycle.toml` does not list, such as throttling.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

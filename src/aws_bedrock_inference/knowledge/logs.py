@@ -98,8 +98,8 @@ _HEAD_LENGTH = 400
 
 
 def time_of(text: bytes, now: datetime) -> datetime | None:
-    """Return the first time in a text. A time without a zone is in UTC. A date without a year is the last such day
-    before `now`.
+    """Return the first time in a text. A time without a zone is in UTC. A date without a year gets
+    the year of `now`. If this date is more than one day after `now`, it gets the previous year.
     """
     found = _TIME.search(text, 0, _HEAD_LENGTH) or _TIME.search(text, _HEAD_LENGTH, 8 * _HEAD_LENGTH)
     if found is None:
