@@ -123,7 +123,7 @@ class Journey:
         Healthy routes come first.
 
         If there is no such route, return a route that the call has left but that can still answer. A call goes back to
-        an earlier route only once. Return None if the call can use no further route.
+        an earlier route only once. Return None if no route can help, or if the limit of attempts is reached.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
