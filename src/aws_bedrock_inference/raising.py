@@ -56,8 +56,8 @@ _REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refu
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     """Return the exception for the failed `outcome`. Its `__cause__` is the original error.
 
-    The exception contains the route of the call. If a `Fallback` used several routes, the exception contains the last
-    one, otherwise the parameter `route`.
+    The exception contains the route on which the call failed. If a `Fallback` moved the call, `outcome` contains this
+    route. Otherwise the parameter `route` is used.
     """
     fault, route = outcome.fault, outcome.made.route or route
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception

@@ -53,8 +53,9 @@ class Fallback(Ordered):
       requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. This limit does not
-      apply to throttles on the last route: the quota of that route decides when the call is sent again.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. A throttled
+      call that has no other route left is sent again even if this limit is reached. The quota of its route decides
+      when the call is sent.
     * `chance`: the random source of the waits.
 
     If no rule in `on` matches a fault, the fault's cause determines what must differ on the new route. For example, a
@@ -145,8 +146,8 @@ class Fallback(Ordered):
 
 class Pins(Locked):
     """The pinned conversations. A pinned conversation stays on one route. For each conversation, this object stores the
-    number of the route: 0 is the requested route, 1 is the first target. Only the conversations that were used last
-    are stored, at most `most`.
+    number of the route: 0 is the requested route, 1 is the first target. At most `most` conversations are stored. If
+    there are more, the conversation that was not used for the longest time is removed.
     """
 
     def __init__(self, most: int) -> None:
@@ -154,12 +155,16 @@ class Pins(Locked):
         self._routes: LRUCache[str, int] = LRUCache(most)
 
     def get(self, pin: str) -> int | None:
-        """Return the number of the route of the conversation `pin`, or None if the conversation is new."""
+        """Return the number of the route on which the conversation `pin` stays. 0 is the requested route, and 1 is the
+        first target. Return None if no route is stored for this conversation.
+        """
         with self._lock:
             return self._routes.get(pin)
 
     def set(self, pin: str, number: int) -> None:
-        """Assign the conversation `pin` to the route with this number."""
+        """Store the number of the route on which the conversation `pin` stays. 0 is the requested route, and 1 is the
+        first target.
+        """
         with self._lock:
             self._routes[pin] = number
 

@@ -159,8 +159,8 @@ class Filtered(Ordered):
 
 
 class _Held:
-    """Delivers the items of a stream, and holds back the end of an answer that reports filtered content. A message can
-    then replace this end when the stream is complete.
+    """Delivers the items of a stream until an item reports that the answer ended because its content was filtered. This
+    item and all later items are held back, so that a message can be delivered before them.
     """
 
     def __init__(self) -> None:

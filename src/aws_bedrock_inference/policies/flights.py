@@ -34,8 +34,8 @@ class Verdict(Enum):
     * `WAIT`: it continues to wait.
     * `LEAD`: it sends the request for all calls that wait.
     * `ALONE`: it sends its own request, only for itself.
-    * `AGAIN`: it joins the equal calls again. The call that sends the request has run for so long that it has
-      probably stopped without a result.
+    * `AGAIN`: it joins or starts a new shared request. The call that sends the present request has run for so long
+      that it has probably stopped without a result.
     """
 
     WAIT = "wait"
@@ -45,8 +45,8 @@ class Verdict(Enum):
 
 
 class Follower:
-    """A call that waits for the answer of an equal call, the leader, which sends the request. It is a `Waiter`, so a
-    flow can wait for it. `verdict` is the result: an answer, a fault or a `Verdict`.
+    """A call that waits for an equal call, the leader. The leader sends one request for both. `verdict` is what the
+    follower receives: an answer, a fault or a `Verdict`. Until then, it is `Verdict.WAIT`.
     """
 
     __slots__ = ("_lock", "_wake", "verdict")
@@ -81,8 +81,8 @@ class Flight:
     * `expired`: an answer from the store that is too old, or None.
     * `looked`: True if a call has already looked for an answer in the store.
     * `led_since`: the time at which the current leader (the call that sends the request) started.
-    * `held_since`: while the leader's caller processes an item of a stream, the time at which it received this item;
-      otherwise infinity.
+    * `held_since`: the time at which the leader's caller received the stream item that it processes now. If it
+      processes no item, this is infinity.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")

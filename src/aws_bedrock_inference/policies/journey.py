@@ -119,8 +119,11 @@ class Journey:
         return best, Turn.YES
 
     def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the best route that the call has not used yet and that can help after `fault`; healthy routes come
-        first. If there is no such route, return an earlier route of this call on which a further attempt can succeed.
+        """Return the next route for the call after `fault`: the best route that it has not used yet and that can help.
+        Healthy routes come first.
+
+        If there is no such route, return a route that the call has left but that can still answer. A call goes back to
+        an earlier route only once. Return None if no route can help, or if the limit of attempts is reached.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
@@ -140,7 +143,9 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Find the first earlier route that can still answer. Wait before the retry, and return the route."""
+        """Find the first route that this call has left but that can still answer. If a backoff is necessary, wait. Then
+        return the route. Return None if there is no such route, or if the backoff would last beyond the deadline.
+        """
         found = self._left_with_hope()
         if found is None:
             return None
@@ -154,13 +159,17 @@ class Journey:
         return leg, Turn.YES
 
     def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
-        """Return the first earlier route of this call that can still answer, with its outcome."""
+        """Return the first route that this call has left but that can still answer, and the outcome of the call on this
+        route. Return None if there is no such route.
+        """
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should leave `leg`, the last route, and return to an earlier route; otherwise return
-        False. The call returns if the earlier route throttled the call and comes before `leg` in the list. The quota of
-        the earlier route then decides when the call is sent again.
+        """Decide where a throttled call waits for quota if no unused route can help. Return False if the call waits on
+        `leg`. Return True if the call leaves `leg`, and waits on a route that throttled it earlier.
+
+        The call waits on the earlier route if that route comes before `leg` in the list, because the best routes come
+        first. A call goes back to an earlier route only once.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -174,7 +183,9 @@ class Journey:
         return True
 
     def _leg(self, number: int) -> Generator[Effect, Any, Leg | None]:
-        """Return the route with this number. If the call cannot use this route, store the reason and return None."""
+        """Return the route at position `number` in the list of routes. If the call cannot use this route, store the
+        reason and return None.
+        """
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
             if found:
@@ -223,8 +234,11 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. A fault that
-        may affect only this request gets a second attempt on the same route, if the route is healthy.
+        """Count a failed attempt of the call on the route `leg`. Return True if the call leaves this route now. Return
+        False if it stays. `last` is True if no unused route remains.
+
+        A server error, a throttle or a broken stream often affects only one request. Therefore the call makes a second
+        attempt on the same route after such a fault, if the route is healthy.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -240,7 +254,7 @@ class Journey:
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Return the outcome. If the option `on` has the key `filtered`, add a fault to the outcome of a filtered
-        answer.
+        answer. Without a fault, the call would not leave the route.
         """
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
@@ -259,8 +273,8 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the outcome of the call after no route answered. It is the outcome of the first route in the list to
-        which a request was sent. The results of the other routes are added to this outcome.
+        """Return the outcome of a call that no route answered. If requests were sent on several routes, return the
+        outcome on the route that comes first in the list. Add the failures on the other routes as the call's history.
         """
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())

@@ -33,11 +33,12 @@ class MaxCost(Ordered):
     expected cost does not fit.
 
     The maximum cost of an attempt is the price of its input and of max_tokens. Until one attempt has ended, each
-    attempt reserves this maximum. Most attempts cost less than their maximum. Therefore later attempts, of any call,
-    reserve only a fraction of their maximum: the average ratio of actual cost to maximum cost so far.
+    attempt reserves this maximum. Most attempts cost less than their maximum. Therefore later attempts reserve only a
+    fraction of their maximum. For example, if the ended attempts could have cost 10 dollars and have cost 2 dollars,
+    each new attempt reserves a fifth of its maximum.
 
-    The total cost can therefore exceed the limit in two cases: the last call costs more than the rest of the limit, or
-    the calls in flight cost more than the average. If it is unknown whether the service processed an attempt, its
+    The total cost can exceed the limit in two cases: the last attempt costs more than the rest of the limit, or the
+    attempts in flight cost more than they reserved. If it is unknown whether the service processed an attempt, its
     maximum cost is counted.
 
     Clients that use the same `MaxCost` object share the limit. Other processes do not.

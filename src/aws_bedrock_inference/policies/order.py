@@ -19,8 +19,8 @@ ORDER = (
 
 
 class Rule(NamedTuple):
-    """A rule about the order of policies: no policy in `outer` may come before (outside) a policy in `inner` in a
-    pipeline. `reason` is the part of the error message that explains the rule.
+    """A rule that forbids an order of policies. A pipeline is refused if a policy in `outer` comes before (outside) a
+    policy in `inner`. `reason` is the part of the error message that explains the rule.
     """
 
     outer: tuple[str, ...]
@@ -83,6 +83,8 @@ def _check(outer: object, inner: object) -> None:
 
 
 def _name(policy: object) -> str:
-    """Return the name of the policy's nearest class in this package, or an empty text if there is no such class."""
+    """Return the name of the policy's class if this package defines the class. For a program's own subclass of such a
+    class, return the name of the package's class. Return an empty text for all other classes.
+    """
     ours = (kind.__name__ for kind in type(policy).__mro__ if kind.__module__.startswith(f"{__package__}."))
     return next(ours, "")

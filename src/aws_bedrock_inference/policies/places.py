@@ -47,12 +47,12 @@ _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds the places of routes (endpoint and session), and checks that only allowed Regions can answer their calls.
-    `within` contains patterns of the allowed Regions.
+    """Finds the places of routes, and checks that only allowed Regions can answer calls on these routes. A place is an
+    endpoint with a session. `within` contains patterns of the allowed Regions.
 
-    This object stores the results of the checks for all clients that use the policy. It does not store the places,
-    because a place contains a session, which is large and must be freed together with its client. The places of a
-    client's targets are stored in the client's own place (`Place.beside`).
+    This object stores the results of the checks for all clients that use the policy. It does not store the places of
+    the targets. A place contains a session, which is large and must be freed together with its client. Therefore each
+    client stores the places of the targets next to its own session, in `Place.beside`.
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
@@ -135,8 +135,8 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with this number as a `Leg` for `call`, or the reason why the call cannot use this route.
-    `needs` is a function that returns the abilities that the call needs of a model.
+    """Return the route at position `number` in the list of routes as a `Leg` for `call`. If the call cannot use this
+    route, return the reason. `needs` is a function that returns the abilities that the call needs of a model.
 
     If a target is the same route as the requested route, the call cannot use this target. The reason is then an empty
     text. It is not logged, because the user does not need to correct anything.
@@ -179,8 +179,8 @@ def _elsewhere(home: Place, wanted: Target) -> Place:
 
 
 def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:
-    """Call the function `answer` in a background thread, and return the result. If the function fails, return its error
-    as a text. Wait for at most `seconds`.
+    """Call the function `answer` in a background thread, and return the result. If the function fails, or needs more
+    than `seconds`, return the reason as a text.
     """
     from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
     from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - the same

@@ -184,7 +184,7 @@ class Quota:
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def explain(self, now: float | None = None) -> str:
-        """Return a text about each quota: its estimated limits, their evidence, and what limits calls now."""
+        """Return a text about each quota: each limit, the reason for its value, and what delays calls now."""
         now = clocks.monotonic() if now is None else now
         pools = dict(self._ledgers)
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
@@ -201,8 +201,9 @@ class Quota:
         token reduces the quota.
 
         From then on, the quota uses exactly this number. Without this method, the quota starts with the number in the
-        package's table of models. If `tpm` is configured and the table's number is above 1, the quota tries lower
-        numbers in small steps, and logs the steps.
+        package's table of models. If the table's number is too high, a part of `tpm` stays unused. Therefore the quota
+        tries lower numbers in small steps, and logs the steps. It does so only if `tpm` is configured and the number is
+        above 1.
         """
         if not is_number(burndown, above=0):
             raise ValueError(
@@ -314,8 +315,8 @@ class Quota:
 
 
 def _aside(step: Step, call: Call, clock: Clock) -> Flow:
-    """Run a call without this quota. The call uses no quota, or it is sent to a target of a `Fallback`. Each target
-    has its own quota, and this quota is then used.
+    """Run a call that does not use this quota. If a `Fallback` sends the call to a target, the call uses the target's
+    quota. Otherwise the call uses no quota.
     """
     if call.quota is not None and call.estimate.metered:
         step = call.quota.around(step, clock)

@@ -23,11 +23,12 @@ class RequestMetadata:
     """A policy that sends the caller's context with each Converse call as `requestMetadata`. AWS writes it to the
     account's model invocation log.
 
-    * `names`: the names in the context to send. Without names, the whole context is sent.
+    * `names`: the names that are sent, with their values. The other names of the context are not sent. Without `names`,
+      the whole context is sent.
 
-    The request's own `requestMetadata` is also sent, and takes precedence. AWS accepts at most 16 names; if there are
-    more, names of the context are omitted. Characters that AWS does not accept are replaced with `_`. Calls of
-    InvokeModel are sent unchanged.
+    The request's own `requestMetadata` is also sent, and takes precedence. AWS accepts at most 16 names. If the request
+    and the context together have more names, some names of the context are not sent. Characters that AWS does not
+    accept are replaced with `_`. Calls of InvokeModel are sent unchanged.
 
     Refuses no call. Emits nothing. Raises `ValueError` for invalid names.
     """

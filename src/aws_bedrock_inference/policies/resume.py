@@ -124,8 +124,8 @@ class Resume(Ordered):
         )
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
-        """Return None if the answer is resumed again; otherwise return the reason why it is not. `resumed` is the
-        number of earlier resumptions.
+        """Return the reason why a broken answer is not resumed, or None if it is resumed. `resumed` is the number of
+        earlier resumptions of this answer. `start` is the time at which the next part would start.
         """
         if resumed >= self.interruptions:
             return f"the stream broke {resumed + 1} times"

@@ -5,10 +5,10 @@ the quota that the process can use for a few seconds. When the lease has expired
 process sends no calls until the store has renewed the lease.
 
 While the store fails, it cannot grant the share of this process to another process. Therefore the process extends a
-lease that is still valid. If the lease has already expired, calls wait until a second request is sent to the store. If
-the second request also fails, the process uses the quota divided by the last known number of members, but at most its
-last share. A process that never reached the store uses a tenth of the quota. If the store cannot be used at all, the
-first call raises `StoreUnusable`.
+lease that is still valid. If a request fails after the lease has expired, calls wait for a second request, which is
+sent after one second. If the second request also fails, the process uses the quota divided by the last known number of
+members, but at most its last share. A process that never reached the store uses a tenth of the quota. If the store
+cannot be used at all, the first call raises `StoreUnusable`.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class Membership:
     def renew(self, now: float) -> Generator[Effect, object, None]:
         """Request a share of the quota from the store, and wait for the share for at most half a second.
 
-        Raises `StoreUnusable` if this process has never had a share and waiting would not help.
+        Raises `StoreUnusable` if the store cannot be used until somebody corrects the cause, such as a wrong password.
+        If this process has already received a share from the store, no exception is raised.
         """
         self.due = now + ASKING
         self._asked = now
@@ -179,14 +180,17 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Send the next request to the store earlier, for a waiting call with this priority and tenant. If the last
-        request already reported such a waiting call, or if the store fails, change nothing.
+        """Send the next request to the store earlier, so that it reports a waiting call with this priority and tenant.
+        Change nothing if the last request already reported a waiting call with the same priority and tenant, or if the
+        store fails.
         """
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
-        """Record the length of an answer. After a throttle, the next call immediately sends a report to the store."""
+        """Record an ended call: whether it was throttled, and the length of its answer. After a throttle, the next
+        request to the store is due immediately, because this request reports the throttle.
+        """
         if throttled:
             self.throttles += 1
             if not self._failures:
@@ -225,10 +229,12 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return an entry of `LeaseRequest.limits` with the estimated limit of `name` (requests or tokens).
+        """Return an entry of `LeaseRequest.limits`: the limit that this process estimates for `name` (requests or
+        tokens).
 
-        If the estimate has grown by less than the fraction `GROWN`, the entry contains the limit before this increase.
-        The reason is that each reported increase changes the estimates of all members.
+        A small increase is not reported, because each reported increase changes the estimates of all members. Example:
+        the store has sent the limit 1000, and `GROWN` is 0.02. An estimate of 1010 is then reported as 1000, and an
+        estimate of 1030 as 1030.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
@@ -279,7 +285,7 @@ class Membership:
 
 
 def _without_account(pool: str) -> str:
-    """Return the name of this quota without the account. Return an empty string if the name contains no account."""
+    """Return the quota's name `pool` without the account. Return an empty string if `pool` contains no account."""
     account, bar, rest = pool.partition("|")
     return bar + rest if account else ""
 

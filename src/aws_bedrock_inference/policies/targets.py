@@ -144,8 +144,8 @@ def is_same(route: Route, other: Route) -> bool:
 
 
 def route_of(found: Target, call: Call, place: Place | None) -> Route:
-    """Return the route of `call` if it is sent to the target `found` instead of the route that the caller requested.
-    `place` is the endpoint of the target.
+    """Return the route on which `call` reaches the target `found`. This route replaces the route that the caller
+    requested. `place` is the endpoint of the target, with its session.
     """
     split = target(found.model_id)
     if place is None or found.here:

@@ -59,12 +59,12 @@ class Spend(Locked):
     reserved.
 
     Until one call has ended, each call reserves `most`, its highest possible cost. Later calls reserve only a fraction
-    of `most`, because answers are usually shorter than the maximum. This fraction is the average ratio of actual cost
-    to highest possible cost so far.
+    of `most`, because answers are usually shorter than the maximum. For example, if the ended calls could have cost 10
+    dollars and have cost 2 dollars, each new call reserves a fifth of its `most`.
 
-    A call is admitted if its reservation fits into `limit`, or if no other call is in flight. The limit can therefore
-    be exceeded in two cases: a single call costs more than the rest of the limit, or calls in flight cost more than the
-    average. After the limit is reached, all calls are refused.
+    A call is admitted if its reservation fits into the rest of `limit`, or if no other call is in flight. The limit can
+    therefore be exceeded in two cases: a single call costs more than the rest of the limit, or calls in flight cost
+    more than they reserved. After the limit is reached, all calls are refused.
 
     Amounts are stored in whole units of 1e-12 dollars, so that ten times 0.1 is exactly 1.
     """

@@ -25,12 +25,14 @@ class Form(Protocol):
     """The form in which an operation reports failed entries, and the way to merge two answers of this operation."""
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters of a request with the entries that can be retried, and the fault of these entries.
-        The fault is None if no entry can be retried.
+        """Return the parameters of a request that sends the failed entries of `answer` again, and the fault of these
+        entries. Entries that a retry cannot fix are omitted. The fault is None if no entry remains.
         """
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
-        """Merge the answer `partial` of a retry into the answer `combined`, in the order of `params`."""
+        """Merge `partial`, the answer of a retry, into `combined`, the merged answer so far. `params` are the
+        parameters of the whole batch. They determine the order of the results.
+        """
 
 
 class Remainder(NamedTuple):
@@ -51,7 +53,9 @@ class Remainder(NamedTuple):
         return {**params, "RequestItems": left}, fault
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Merge the two answers: join the items of each table, and add up the consumed capacity."""
+        """Merge `partial`, the answer of a retry, into `combined`, the merged answer so far. The returned items of each
+        DynamoDB table are joined, and the consumed capacity is added up.
+        """
         combined[self.left] = partial.get(self.left, {})
         for name in ("Responses", "ItemCollectionMetrics"):
             for table, items in partial.get(name, {}).items():
@@ -65,7 +69,8 @@ class Remainder(NamedTuple):
 
 class Positions(NamedTuple):
     """The form of an answer that has one result for each entry of the batch, in the order of the entries. A result with
-    an `ErrorCode` reports a failed entry. `number` names the member of the answer that contains the count of failures.
+    an `ErrorCode` reports a failed entry. `number` is the name of the answer's member that contains the number of
+    failed entries, such as `FailedEntryCount`.
     """
 
     entries: str
@@ -73,8 +78,8 @@ class Positions(NamedTuple):
     number: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters of a request with those failed entries that a retry can fix, and the fault of these
-        entries. The fault is None if a retry can fix no entry.
+        """Return the parameters of a request that sends the failed entries of `answer` again, and the fault of these
+        entries. Entries that a retry cannot fix are omitted. The fault is None if no entry remains.
         """
         faults = self._faults(answer, service)
         if not faults:
@@ -99,9 +104,9 @@ class Positions(NamedTuple):
 
 
 class Names(NamedTuple):
-    """The form of a batch whose entries have names. `key` lists the members of an entry that form its name. In the
-    answer, the member `done` lists the successful entries, and the member `failed` lists the failed entries, each with
-    a `Code`.
+    """The form of a batch whose entries have names. `key` contains the members that identify an entry, such as `Key`
+    and `VersionId` in S3. In the answer, the member `done` lists the successful entries. The member `failed` lists the
+    failed entries, each with a `Code`.
     """
 
     entries: tuple[str, ...]
@@ -110,8 +115,8 @@ class Names(NamedTuple):
     failed: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters of a request with those failed entries that a retry can fix, and the fault of these
-        entries. The fault is None if a retry can fix no entry.
+        """Return the parameters of a request that sends the failed entries of `answer` again, and the fault of these
+        entries. Entries that a retry cannot fix are omitted. The fault is None if no entry remains.
         """
         faults = self._faults(answer, service)
         if not faults:
@@ -204,22 +209,22 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Return True if a retry can fix the fault of an entry; otherwise return False.
+    """Return True if a retry can fix a failed entry; otherwise return False.
 
     The service's `result` for this entry can contain `SenderFault`. If `SenderFault` is True, the entry itself is wrong
-    and a retry is useless. If `SenderFault` is False, a retry can help. Without `SenderFault`, the decision of `fault`
-    is used.
+    and a retry is useless. If `SenderFault` is False, a retry can help. Without `SenderFault`, return True if `fault`
+    allows a retry.
     """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
 
 
 def _slowest(faults: Any) -> Fault | None:
-    """Return the fault with the longest waits, or None if there are no faults.
+    """Return the fault with the longest backoff, or None if there are no faults. All failed entries are sent again in
+    one request. Therefore this request must wait for the longest backoff that one of its entries requires.
 
-    All failed entries are sent again in one request, so this request must wait as long as its slowest entry requires.
-    If the fault itself allows no retry, return a copy that allows one retry. The service has then marked the failure
-    as its own (`SenderFault` is False).
+    The fault of an entry can forbid a retry, although the service has marked the failure as its own (`SenderFault` is
+    False). In this case, return a copy of the fault that allows one retry.
     """
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:
@@ -228,7 +233,9 @@ def _slowest(faults: Any) -> Fault | None:
 
 
 def _sum(one: Params, other: Params) -> Params:
-    """Return the sum of `one` and `other`: each number is added, including the numbers in nested tables and indexes."""
+    """Return the sum of two reports about the consumed capacity of one DynamoDB table. All numbers are added, including
+    the numbers in nested dictionaries, such as the capacity of each index.
+    """
     both = {**one, **other}
     for name in one.keys() & other.keys():
         if isinstance(one[name], dict):
