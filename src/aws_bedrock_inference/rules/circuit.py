@@ -72,9 +72,9 @@ class Circuit:
     of a burst do not open the circuit.
 
     After `recovery` seconds, an open circuit admits `probes` calls (the probes) to test the service. If at least the
-    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes when so many
-    probes have succeeded that the others can no longer reach this fraction, even if all of them fail. With 3 probes and
-    a `ratio` of 0.5, two successes are enough. So one rare failure of a probe does not keep the circuit open.
+    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes when so many probes have succeeded
+    that the failures cannot reach this fraction any more. With 3 probes and a `ratio` of 0.5, two successes are enough.
+    So one rare failure of a probe does not keep the circuit open.
 
     A probe can be a call whose answer takes a minute, while other calls take a second. The circuit must not wait for
     this probe alone. Therefore the circuit doubles the number of admitted probes every `recovery` seconds, until enough
@@ -150,8 +150,8 @@ class Circuit:
         return False.
 
         A closed circuit can be deleted if no calls are in flight and no failure is recent. An open or half-open circuit
-        can be deleted if no probe is in flight, and it opened more than 10 minutes plus `recovery` ago. What it knows
-        about the service is then too old.
+        can be deleted if no probe is in flight, and it opened more than 10 minutes plus `recovery` ago. Its state is
+        then out of date.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

@@ -23,9 +23,9 @@ limit.
                used much less than the limit     used the whole limit
 
 Throttles can continue after a failed step. The reason is that earlier steps can also have been wrong: they caused no
-throttles, because the service still had saved quota in its token bucket. A further failure then sets the burndown to
-the highest number with which the service could have accepted all calls. In any period, a service accepts at most the
-limit for this period plus the limit for one minute.
+throttles, because the service still had saved quota in its token bucket. After a further failure, the burndown is
+computed from the tokens that the service accepted: in any period, these are at most the limit for this period plus the
+limit for one minute. The burndown is set to the highest number for which this is true.
 
 If there are still more throttles than usual, the burndown rises by one step after each further failure. It does not
 rise above the value from before the steps. Steps never lower it below LEAST.
@@ -110,7 +110,7 @@ class Mark(NamedTuple):
 
 class Step(NamedTuple):
     """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full`
-    states for how many seconds in total calls had used nearly the whole limit before the decrease.
+    is a running total at the time of the decrease: the seconds in which calls used nearly the whole limit.
     """
 
     full: float
@@ -213,8 +213,9 @@ class Burndown:
         In a row of throttles, almost no call succeeds between them. `in_a_row` is the number of throttles in the row so
         far, including this one.
 
-        After too many throttles, raise the burndown. If this undoes a decrease, too few tokens were counted for the
-        calls of the last minute. Return the missing tokens, so that the caller counts them now. Otherwise return 0.
+        After too many throttles, raise the burndown. If this undoes a decrease, this package has counted too few
+        tokens for the calls of the last minute. Return the missing tokens, so that the caller counts them now.
+        Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -258,7 +259,8 @@ class Burndown:
 
     def _rise(self, now: float, limit: Limit) -> None:
         """Raise the burndown if it is too low: calls waited and were throttled, although by this package's count the
-        last minute used much less than the limit. The service then counts more for each output token than this package.
+        last minute used much less than the limit. This means that the service counts more for each output
+        token than this package.
         """
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]

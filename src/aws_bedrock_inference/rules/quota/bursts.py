@@ -53,17 +53,17 @@ class Burst:
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if a too large burst explains a throttle; otherwise return False. The burst is the quota that
-        calls can use without a pause between them.
+        """Return True if the burst explains a throttle; otherwise return False. The burst is the quota that calls can
+        use without a pause between them.
 
-        The burst explains the throttle if, just before the throttle, calls used much more quota per second than the
-        limit `rate` gives on average. If the burst is already too small to be reduced, the result is False.
+        The burst explains the throttle if calls used quota much faster than `rate` just before the throttle. If the
+        burst is already too small to be reduced, the result is False.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:
-        """Count a throttle that was caused by a too large burst (the quota that calls can use without a pause). After
-        several of these throttles within a second, halve the burst and return True. Otherwise return False.
+        """Count a throttle that was caused by the burst (the quota that calls can use without a pause). After several
+        of these throttles within a second, halve the burst and return True. Otherwise return False.
         """
         if throttle.age > now - self._changed_at:
             return False

@@ -179,8 +179,8 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a proven cause, for example too many calls per minute. If noise is known, the
-        evidence that `doubtful` needs is now small again. It then grows with each further call.
+        """Record that throttles had a proven cause, for example too many calls per minute. If noise is known,
+        `doubtful` now needs little evidence again. With each further call, it needs more.
         """
         self._well = 1.0
 
@@ -188,9 +188,9 @@ class Evidence:
         """Return True if there are more throttles than chance explains; otherwise return False.
 
         Noise means throttles although the quota is not full. If no noise is known, the evidence (a log likelihood
-        ratio) must exceed `enough`. If noise is known, the evidence must exceed the logarithm of a number of calls, and
-        at least 4. These are the calls since throttles last had a proven cause (`blame`): after 1000 calls, 6.9 is
-        needed. The reason is that noise alone sometimes causes many throttles, if there are many calls.
+        ratio) must exceed `enough`. If noise is known, more evidence is needed, because among many calls noise alone
+        sometimes causes many throttles. The evidence must then exceed both 4 and log(n). The number n counts the calls
+        since throttles last had a proven cause (`blame`). After 1000 calls, log(n) is 6.9.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 

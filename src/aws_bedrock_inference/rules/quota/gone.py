@@ -5,12 +5,12 @@ When a member is gone, the other members share its part of the quota. However, t
 and tokens that the gone member used in the last minute. So this package counts them too. Otherwise each newly started
 process could use a whole minute's quota.
 
-For all members that left, one sum is stored. A silent member (one that stopped renewing its share) can return, and it
-then reports its use itself. Therefore its use is stored under its own name until it returns.
+The use of all members that left is stored as one sum. A silent member (one that stopped renewing its share) can
+return, and it then reports its use itself. Therefore its use is stored under its own name until it returns.
 
 A member that needs little quota sends calls seldom, so its share can expire between two calls. Therefore the small
-share of such a silent member stays reserved for 15 seconds more. If the member returns in this time, its next call need
-not wait until other members have released quota.
+share of such a silent member stays reserved for another 15 seconds. If the member returns in this time, its next
+call need not wait until other members have released quota.
 """
 
 from __future__ import annotations

@@ -48,10 +48,11 @@ Throttles of calls that were admitted before the last change are ignored, becaus
 the limit is not configured, throttles of large calls count more, because a full quota refuses large calls first. While
 mostly large calls are throttled, a trial of the rate of such a limit does not end with the verdict "same".
 
-If there was only noise for many calls, more throttles are needed to start a trial (`evidence`). The estimate never
-exceeds a configured limit, and only strong evidence lowers a told limit. Any other limit rises by the same number of
-calls per second in each process, and is lowered by a fraction. So processes that share such a limit get about equal
-parts. Members of a store share their estimates and their noise.
+After many calls with noise only, more throttles are needed to start a trial (`evidence`). The estimate never exceeds a
+configured limit, and only strong evidence lowers a told limit. Any other limit rises by the same number of calls per
+second in each process. It is lowered by a fraction, so a process with a large estimate loses more than others.
+Therefore processes that share such a limit get about equal parts. Members of a store share their estimates and their
+noise.
 
 The constants come from bench/quota_matrix.py.
 """
@@ -165,9 +166,9 @@ class EvidenceEstimator:
     def adopt(self, estimate: float) -> None:
         """Use the `estimate` of the limit that another member (process) sent.
 
-        A higher estimate is ignored while this process runs a trial, because the trial has lowered a value to test it.
-        A lower estimate is ignored for 15 seconds after this process has undone a trial. In this time, the other member
-        may still send the value that the trial had lowered.
+        A higher estimate is ignored while this process runs a trial, because the trial tests a lower value. A lower
+        estimate is ignored for 15 seconds after this process has restored a value that its trial had lowered. In this
+        time, the other member may still send the lowered value.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -226,7 +227,7 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the first suspect in the list.
+        """Return a trial of the first suspect in this list.
 
         * the slack, if calls have now used and reserved more than the limit per minute. If the service is proven to
           accept this, the slack is no suspect.
@@ -335,8 +336,8 @@ class EvidenceEstimator:
         """Reduce the burst (the quota that calls can use without a pause), unless it is small already. Return True if
         the burst was reduced.
 
-        A limit that only this process has found needs one more condition: just before the throttle, calls used quota
-        faster than the limit gives on average.
+        If only this process has found the limit, there is one more condition: just before the throttle, calls used
+        quota much faster than the limit.
         """
         if self.burst < SMALL or not (self._told or self._bursts.explains(throttle, self.estimate)):
             return False
