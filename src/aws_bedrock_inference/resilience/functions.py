@@ -150,7 +150,8 @@ class BlockAttempt:
     suppresses the exception. The loop then continues with the next attempt, or raises the exception again if there is
     no further attempt.
 
-    A `StopIteration`, and an exception that is not an `Exception`, are not suppressed.
+    Two kinds of exceptions are not suppressed: `StopIteration`, and those outside the class `Exception`, such as
+    `KeyboardInterrupt`.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
 """Rules that decide whether a request can be repeated although the service may already have executed it.
 
 After a time-out or a lost connection, the caller does not know whether the service executed the request. Repeating a
-read is harmless. Repeating a write is safe only if the service ignores the second write. The rules in this module are
-data. The first source is the traits in botocore's model of an operation. The second source is the documentation of the
-services.
+read is harmless. Repeating a write is safe only if the second write changes nothing.
+
+For some operations, `RULES` lists what the documentation of the service states. For all other operations, botocore's
+model of the operation decides: its HTTP method, its name, traits such as `idempotent`, and idempotency tokens.
 """
 
 from __future__ import annotations

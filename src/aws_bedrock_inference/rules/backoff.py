@@ -46,7 +46,8 @@ def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> flo
 
 def near(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
     """Return the ceiling (the longest wait before this retry), changed at random by up to 20 % up or down. The result
-    is at most the cap. Of the four kinds of jitter, this one varies the wait least.
+    never exceeds `hint.cap`, the longest wait of all retries. Of the four kinds of jitter, this one varies the wait
+    least.
     """
     return min(hint.cap, ceiling(hint, retry) * (0.8 + 0.4 * chance()))
 

@@ -72,9 +72,9 @@ class Circuit:
     of a burst do not open the circuit.
 
     After `recovery` seconds, an open circuit admits `probes` calls (the probes) to test the service. If at least the
-    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes when enough probes have succeeded:
-    even if all other probes failed, the failures would be less than this fraction. So one rare failure of a probe does
-    not keep the circuit open.
+    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes when so many probes have succeeded
+    that the failures cannot reach this fraction any more. With 3 probes and a `ratio` of 0.5, two successes are enough.
+    So one rare failure of a probe does not keep the circuit open.
 
     A probe can be a call whose answer takes a minute, while other calls take a second. The circuit must not wait for
     this probe alone. Therefore the circuit doubles the number of admitted probes every `recovery` seconds, until enough
@@ -146,11 +146,12 @@ class Circuit:
             return sum(self._failed)
 
     def idle(self, now: float) -> bool:
-        """Return True if this object can be deleted, because a new circuit would act in the same way; otherwise return
-        False.
+        """Return True if this object can be deleted, so that the next call starts with a new, closed circuit; otherwise
+        return False.
 
-        A closed circuit can be deleted if no calls are in flight and no failure is recent. A circuit that opened long
-        ago and has not closed can be deleted if no probe is in flight.
+        A closed circuit can be deleted if no calls are in flight and no failure is recent. An open or half-open circuit
+        can be deleted if no probe is in flight, and it opened more than 10 minutes plus `recovery` ago. Its state is
+        then out of date.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

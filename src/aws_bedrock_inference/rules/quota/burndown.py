@@ -1,29 +1,34 @@
 """Learn the burndown: the number of quota tokens that the service counts for each output token. It is learned only if
-the limit of tokens per minute is configured.
+the limit of tokens per minute is configured. Otherwise only the limit is learned (`learning`).
 
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
 burndown of each model. A number in the table can be wrong, or missing for a new model.
 
-If the number is too high, the limit is never used fully. Such an error causes no throttles, so only a test with a lower
-number can find it. If the number is too low, throttles arrive although, by this package's count, most of the minute's
-limit is unused. Without a configured limit, only the limit is learned (`learning`), and not the burndown.
+If the number is too high, this package counts more tokens than the service, so calls never use the whole limit. Such an
+error causes no throttles, so only a test with a lower number can find it. If the number is too low, this package counts
+fewer tokens than the service. Throttles then arrive although, by this package's count, calls used only a part of the
+limit.
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
     resting    at the start, after a failure     the usual throttles are counted            when the rest is over
     trying     calls wait for tokens, and use    the burndown is lowered by a small step    when more throttles arrive
                nearly the whole limit            every half minute                          than usual
-    failed     more throttles than usual within  the burndown from before the step returns  immediately: resting. Each
-               a minute after a step             and the difference is charged to this      failure makes the rest four
-                                                 minute. The next steps are half as long    times as long, until a step
-                                                                                            causes no throttles
-    too low    throttles, although calls waited  the burndown is set to the number that     immediately: resting
-               and the minute was far from full  would have filled the minute, plus 10 %
+    failed     more throttles than usual within  the burndown from before the step          immediately: resting. Each
+               a minute after a step             returns. Tokens that were not counted in   failure makes the rest four
+                                                 the last minute are counted now. The next  times as long, until a step
+                                                 steps are half as large                    causes no throttles
+    too low    throttles, although calls waited  the burndown is set 10 % above the number  immediately: resting
+               and, by this package's count,     with which the last minute would have
+               used much less than the limit     used the whole limit
 
-Throttles can continue after a failed step, because the earlier steps have emptied the bucket of the service. The
-burndown is then computed from the tokens that the service accepted. In any period, the service accepts at most the
-limit for this period plus the limit for one minute. If there are still more throttles than usual, the burndown rises by
-one step after each further failure. It does not rise above its first value. Values below LEAST are not tried.
+Throttles can continue after a failed step. The reason is that earlier steps can also have been wrong: they caused no
+throttles, because the service still had saved quota in its token bucket. After a further failure, the burndown is
+computed from the tokens that the service accepted: in any period, these are at most the limit for this period plus the
+limit for one minute. The burndown is set to the highest number for which this is true.
+
+If there are still more throttles than usual, the burndown rises by one step after each further failure. It does not
+rise above the value from before the steps. Steps never lower it below LEAST.
 """
 
 from __future__ import annotations
@@ -104,8 +109,8 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full` is
-    the number of seconds before the decrease in which the limit was used fully.
+    """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full`
+    is a running total at the time of the decrease: the seconds in which calls used nearly the whole limit.
     """
 
     full: float
@@ -163,7 +168,9 @@ class Burndown:
         return self.learned and self.due < inf
 
     def adopt(self, rate: float, now: float) -> None:
-        """Use the burndown `rate` that another process has learned, and wait before this process lowers it."""
+        """Use the burndown `rate` that another process has learned. This process does not lower it in the next half
+        minute (`PACE`).
+        """
         if self.due < inf and rate != self.rate:
             self._mark(now)
             self._stepped.clear()
@@ -206,8 +213,9 @@ class Burndown:
         In a row of throttles, almost no call succeeds between them. `in_a_row` is the number of throttles in the row so
         far, including this one.
 
-        If the evidence shows that the burndown is now too low because it was decreased, raise it again. Return the
-        tokens that must be charged in addition, because the last minute was charged too little. Otherwise return 0.
+        After too many throttles, raise the burndown. If this undoes a decrease, this package has counted too few
+        tokens for the calls of the last minute. Return the missing tokens, so that the caller counts them now.
+        Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -250,7 +258,10 @@ class Burndown:
         return owed
 
     def _rise(self, now: float, limit: Limit) -> None:
-        """Raise the burndown if the last minute used much less than the limit although calls waited."""
+        """Raise the burndown if it is too low: calls waited and were throttled, although by this package's count the
+        last minute used much less than the limit. This means that the service counts more for each output
+        token than this package.
+        """
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
         seconds, output = last.at - minute[0].at, last.output - minute[0].output
@@ -284,7 +295,9 @@ class Burndown:
         self._lost = 0.0
 
     def _taken(self) -> float:
-        """Return how many quota tokens per second the calls used that ended in the last 30 seconds."""
+        """Return the number of quota tokens per second that calls have used. Only calls that ended in the last 30
+        seconds are counted.
+        """
         marks, last = self._marks, self._marks[-1]
         first = marks[-min(len(marks), 1 + int(PACE / LOOK))]
         charge = last.input - first.input + (last.output - first.output) * self.rate

@@ -1,5 +1,7 @@
-"""Learn the burst: the amount of quota that can be used within a moment. If the calls before a throttle were sent
-faster than the limit per minute allows on average, the burst may be too large.
+"""Learn the burst: the amount of quota that calls can use without a pause between them.
+
+A limit of 600 requests per minute is 10 requests per second on average. If the calls before a throttle were sent much
+faster than this average, the burst may be too large.
 """
 
 from __future__ import annotations
@@ -27,8 +29,10 @@ SMALL = 0.5
 
 
 class Burst:
-    """The burst: the amount of quota that calls can use at once. `seconds` is the size of the burst, expressed as a
-    time: at the normal rate, calls use the same amount in this time. `most` is the maximum of `seconds`.
+    """The burst: the amount of quota that calls can use without a pause between them.
+
+    `seconds` is the size of the burst: 5 means the quota of 5 seconds. With a limit of 600 requests per minute, this is
+    50 requests. `most` is the maximum of `seconds`.
     """
 
     def __init__(self, most: float, regrows: float) -> None:
@@ -38,27 +42,28 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Increase a reduced burst (the quota that can be used at once), because `seconds` seconds have passed. Return
-        the new size of the burst, in seconds of the normal rate.
+        """Increase a reduced burst (the quota that calls can use without a pause), because `seconds` seconds have
+        passed. Return the new size of the burst: 5 means the quota of 5 seconds.
         """
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds
 
     def reduce(self) -> None:
-        """Reduce the burst (the quota that can be used at once), to see whether throttles stop."""
+        """Reduce the burst (the quota that calls can use without a pause), to see whether throttles stop."""
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if the burst (the quota that can be used at once) explains a throttle; otherwise return False.
+        """Return True if the burst explains a throttle; otherwise return False. The burst is the quota that calls can
+        use without a pause between them.
 
-        The burst explains the throttle if the calls before the throttle were sent much faster than `rate`. If the burst
-        is already too small to be reduced, the result is False.
+        The burst explains the throttle if calls used quota much faster than `rate` just before the throttle. If the
+        burst is already too small to be reduced, the result is False.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:
-        """Count a throttle that was caused by the burst (too much quota used at once). After several of these throttles
-        within a second, halve the burst and return True. Otherwise return False.
+        """Count a throttle that was caused by the burst (the quota that calls can use without a pause). After several
+        of these throttles within a second, halve the burst and return True. Otherwise return False.
         """
         if throttle.age > now - self._changed_at:
             return False

@@ -64,8 +64,8 @@ class Division:
         """Return one fraction for each of the `needs` of a member (process), or an empty tuple if no need names a
         tenant.
 
-        Consider all calls, of all members, that have the priority and tenant of the need. The fraction states how many
-        of these calls are calls of this member.
+        The fraction is the member's part of all calls that have the priority and tenant of the need. If 3 of 12 such
+        calls are calls of this member, the fraction is 0.25.
         """
         return parts(needs, self._levels) if any(need.tenant for need in needs) else ()
 

@@ -36,20 +36,22 @@ class Doubts:
         self.start()
 
     def start(self) -> None:
-        """Delete all evidence, and the counts of the usual throttles. The usual throttles are those without a trial."""
+        """Delete all evidence against trials. Delete also the counts of the usual throttles, which are the throttles
+        that arrive while no trial runs.
+        """
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
     @property
     def enough(self) -> bool:
-        """True if there are far more throttles than chance explains. The cause is then the trial, so the trial must
-        end. In a trial, the package sends more than the service is known to accept.
+        """True if the trial must end, because it causes throttles: far more throttles than usual have arrived. In a
+        trial, the package sends more than the service is known to accept.
         """
         return self.doubt > DOUBT + WORST * self._worst
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
         """Record that `seconds` have passed, and that `admitted` calls have been admitted since the start. `anyway` is
-        False while a trial runs (sending more than the service is known to accept), and True otherwise.
+        True if no trial runs. In a trial, the package sends more than the service is known to accept.
         """
         calls = admitted - self._admitted
         self._admitted = admitted
@@ -64,8 +66,8 @@ class Doubts:
                 self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
 
     def throttle(self, *, anyway: bool) -> None:
-        """Record a throttle. `anyway` is False while a trial runs (sending more than the service is known to accept),
-        and True otherwise: the throttle is then one of the usual throttles.
+        """Record a throttle. `anyway` is True if no trial runs. Such a throttle is counted as one of the usual
+        throttles. In a trial, the package sends more than the service is known to accept.
         """
         most = DOUBT + WORST * self._worst + SLIGHT  # a larger doubt would only take longer to disappear
         self.doubt = min(most, self.doubt + log(MORE + MORE_AND / self._usual))
@@ -77,8 +79,8 @@ class Doubts:
         """Set the doubt to zero. The doubt is the evidence that a trial causes throttles. In a trial, the package sends
         more than the service is known to accept.
 
-        `anyway` is True if no trial was running. The doubt then arose by chance. Because chance can also cause such a
-        doubt during a trial, a later trial ends only at a larger doubt.
+        `anyway` is True if no trial was running. In that case, the throttles came by chance. As many throttles can also
+        come by chance while a trial runs. Therefore a later trial ends only if its doubt is larger than this one.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

@@ -1,14 +1,13 @@
 """Use throttles as evidence about a limit, to answer two questions: whether there are more throttles than noise
 explains, and whether they stop if fewer calls are sent.
 
-Noise means throttles that occur although the quota is not full. While only a tolerated fraction of the calls is
-throttled, throttles prove nothing.
+Noise means throttles that occur although the quota is not full. Therefore a small fraction of throttled calls is
+tolerated.
 
 `Evidence` answers the first question with a CUSUM test (a cumulative sum that detects a change). The test compares two
 assumptions. The first is that the tolerated fraction of the calls is throttled. The second is that more calls are
-throttled: twice this fraction, plus 1.5 %. Each call and each throttle has one probability under each assumption. The
-second probability divided by the first is a ratio, and the logarithm of this ratio is added to the sum. If the sum
-falls to zero, the test starts again.
+throttled: twice this fraction, plus 1.5 %. Each throttle increases the sum, because it is more probable under the
+second assumption. Each call decreases the sum a little. If the sum falls to zero, the test starts again.
 
 `verdict` answers the second question with a sequential likelihood ratio test between two rates of throttles.
 """
@@ -55,11 +54,13 @@ class Prior(NamedTuple):
     * `below`: a trial of the rate first lowers the rate by the fraction of the calls that was throttled beyond the
       noise. It then lowers the result by the fraction `below`.
     * `gone`: at this evidence that the throttles have stopped, the lowered value counts as their cause.
-    * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (the quota is not full).
+    * `cut`: if the rate was lowered by at least this fraction and throttles continue, the throttles are noise. Noise
+      means throttles although the quota is not full.
     * `rows`: after this number of rows of throttles within half a minute, the rate is lowered. In a row, almost no call
       succeeds between the throttles.
-    * `kept`: such rows lower the rate at most to this fraction of the rate before them.
-    * `regrows`: in this many seconds, a reduced burst (the quota that can be used at once) grows to 2.7 times its size.
+    * `kept`: such rows never lower the rate below this fraction of its value. 0.8 means a decrease by at most 20 %.
+    * `regrows`: in this many seconds, a reduced burst grows to 2.7 times its size. The burst is the quota that calls
+      can use without a pause between them.
     """
 
     doubt: float
@@ -80,9 +81,9 @@ class Trial(NamedTuple):
 
     The trial lowers the first of these values that is not 0:
 
-    * `slack`: the fraction by which reservations could exceed the limit of the minute.
-    * `burst`: the quota that can be used at once. Its unit is a second of use at the normal rate.
-    * `estimate`: the rate.
+    * `slack`: the fraction by which the reserved tokens could exceed the limit per minute. 0.2 means 20 %.
+    * `burst`: the quota that calls could use without a pause between them. 5 means the quota of 5 seconds.
+    * `estimate`: the estimated limit.
 
     `known` is True if `estimate` was based on evidence. `throttled` is the fraction of the calls that was throttled
     before the trial.
@@ -116,8 +117,8 @@ class Evidence:
 
     @property
     def tolerated(self) -> float:
-        """The tolerated fraction of throttled calls. While no larger fraction of the calls is throttled, throttles
-        prove nothing. It is the measured noise, but at least `TOLERATED`.
+        """The tolerated fraction of throttled calls: the measured noise, but at least `TOLERATED`. If 1 % is tolerated,
+        one throttle in 100 calls is no evidence against the estimated limit.
         """
         return self.noise if self.noise > TOLERATED else TOLERATED
 
@@ -161,8 +162,8 @@ class Evidence:
 
     def find_noise(self, rate: float) -> None:
         """Record that the fraction `rate` of the calls is throttled although the quota is not full (noise). From now
-        on, throttles prove nothing if no larger fraction of the calls is throttled. `rate` was measured on the calls
-        since the last change of the estimated limit.
+        on, this fraction is tolerated: throttles are evidence against the estimated limit only if more calls are
+        throttled. `rate` was measured on the calls since the last change of the estimated limit.
         """
         self.noise = max(self.noise, rate)
         self._seen = max(self.calls, 1.0 / self.noise)
@@ -178,8 +179,8 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a proven cause, such as the rate of calls. After this record, fewer throttles than
-        before are enough to start a trial. A trial lowers a value to see whether throttles stop.
+        """Record that throttles had a proven cause, for example too many calls per minute. If noise is known,
+        `doubtful` now needs little evidence again. With each further call, it needs more.
         """
         self._well = 1.0
 
@@ -187,9 +188,9 @@ class Evidence:
         """Return True if there are more throttles than chance explains; otherwise return False.
 
         Noise means throttles although the quota is not full. If no noise is known, the evidence (a log likelihood
-        ratio) must exceed `enough`. If noise is known, more evidence is needed, because among many calls even noise
-        sometimes looks like too many throttles. The needed evidence then grows with the number of calls. The calls are
-        counted from the last time when throttles had a proven cause (`blame`).
+        ratio) must exceed `enough`. If noise is known, more evidence is needed, because among many calls noise alone
+        sometimes causes many throttles. The evidence must then exceed both 4 and log(n). The number n counts the calls
+        since throttles last had a proven cause (`blame`). After 1000 calls, log(n) is 6.9.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -199,12 +200,13 @@ class Evidence:
         return self.throttles / max(self.calls, self.throttles, 1.0)
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
-        """Decide whether the throttles have stopped. Before, the fraction `rate` of the calls was throttled. Return
-        True if they have stopped, False if they continue, and None while more calls are needed to decide.
+        """Decide whether a trial has stopped the throttles. Before the trial, the fraction `rate` of the calls was
+        throttled. Return True if the throttles have stopped, False if they continue, and None while more calls are
+        needed.
 
         The result is True as soon as the evidence that the throttles have stopped exceeds `gone` (a log likelihood
-        ratio). If many calls give no clear evidence, the more probable answer is returned. If `blamed` is True, the
-        result is then True, even if this answer is less probable.
+        ratio). Sometimes the evidence is still unclear after many calls. In that case, the result is True if `blamed`
+        is True; otherwise it is the more probable answer.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

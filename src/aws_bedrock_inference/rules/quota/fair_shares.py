@@ -56,10 +56,10 @@ UNLIMITED = 1e300
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
     """Divide the fraction `total` of a quota among `members`. `members` contains, for each member (process), the needs
-    of its calls.
+    of its calls. A need is the fraction of the quota that the member's calls of one priority and tenant need.
 
-    Return two values. The first is the part of the quota for each call, by priority and tenant. The second is the
-    surplus, which each member gets in addition to the needs of its calls.
+    Return two values: the levels and the surplus. For each priority and tenant, the levels state which part of the
+    quota one call gets, and how many calls there are. The surplus is the part that each member gets in addition.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0
@@ -98,8 +98,8 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
     """Return one fraction for each of the `needs` of a member (process). `levels` is the first result of `divide`.
 
-    Consider all calls, of all members, that have the priority and tenant of the need. The fraction states how many of
-    these calls are calls of this member.
+    The fraction is the member's part of all calls that have the priority and tenant of the need. If 3 of 12 such
+    calls are calls of this member, the fraction is 0.25.
     """
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0

@@ -126,11 +126,11 @@ class Pause:
             self.park(now + min(stated, PARKED))
 
     def exhaust(self, now: float, day: Day) -> None:
-        """Pause all calls of this model until the end of `day`, whose quota is exhausted, but for at most `PARKED`
-        seconds.
+        """Pause all calls of this model, because the service has reported that the daily quota is exhausted. The pause
+        lasts until the end of `day`, but at most `PARKED` seconds.
 
-        The same error can mean that the model's own quota is 0. Therefore the other models that share the day are
-        paused only if a call of this model has succeeded since the last error of this kind.
+        The service sends the same error for a model whose own quota is 0. Therefore the other models that share the day
+        are paused only if a call of this model has succeeded since the last error of this kind.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -192,7 +192,9 @@ class Day(Locked):
         super().__init__()
 
     def after_fork(self) -> None:
-        """In a forked child process, count the tokens that the parent's calls have reserved as used."""
+        """In a forked child process, count all reserved tokens as used tokens. The parent process reserved them, and
+        the child process does not learn when the parent's calls end.
+        """
         super().after_fork()
         self.used, self.reserved = self.used + self.reserved, 0.0
 

@@ -1,15 +1,16 @@
 """The quota that "gone" members used in the last minute. A gone member is a member (process) of a shared quota that has
 left, or that has stopped renewing its share.
 
-When a member is gone, other members can use its share immediately. However, the service still counts the requests and
-tokens that the gone member used in the last minute. So this package counts them too. Otherwise each newly started
+When a member is gone, the other members share its part of the quota. However, the service still counts the requests
+and tokens that the gone member used in the last minute. So this package counts them too. Otherwise each newly started
 process could use a whole minute's quota.
 
-The uses of all members that left are added up. A silent member (one that stopped renewing its share) can return, and
-it then reports its use itself. Therefore its use is stored under its own name until it returns.
+The use of all members that left is stored as one sum. A silent member (one that stopped renewing its share) can
+return, and it then reports its use itself. Therefore its use is stored under its own name until it returns.
 
-A member that needs little quota sends calls seldom, and its share expires between two calls. This small share stays
-reserved for the member for some time. So its next call need not wait until other members have released quota.
+A member that needs little quota sends calls seldom, so its share can expire between two calls. Therefore the small
+share of such a silent member stays reserved for another 15 seconds. If the member returns in this time, its next
+call need not wait until other members have released quota.
 """
 
 from __future__ import annotations

@@ -20,11 +20,12 @@ FASTER_AFTER = 300.0
 
 
 class Growth:
-    """The growth of an estimated limit after a decrease. `level` is the value to which the estimate grows back.
+    """The growth of an estimated limit after a decrease.
 
-    There are two kinds of limits. A "told" limit is configured, listed by Service Quotas, or found by another process.
-    When its estimate has grown beyond the level, it grows faster the more time has passed since the decrease. Any other
-    limit is "found". Its estimate grows faster the more calls have been admitted since the decrease.
+    A "told" limit is configured, listed by Service Quotas, or found by another process. Its estimate first grows back
+    to `level`. Beyond `level`, it grows faster with each second since the decrease.
+
+    Any other limit is "found". Its estimate grows faster with each call since the decrease.
     """
 
     def __init__(self, level: float) -> None:
@@ -37,14 +38,14 @@ class Growth:
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Stop the growth of the estimated limit for this number of seconds. After that, the growth starts from its
-        beginning.
+        """Stop the growth of the estimated limit for this number of seconds. After that, the estimate grows as it does
+        directly after a decrease.
         """
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the new estimate after another `seconds` have passed. The limit is configured, listed or found by
-        another process.
+        """Return the new estimate of a told limit, `seconds` seconds after the last update. A told limit is configured,
+        listed by Service Quotas, or found by another process.
 
         After a decrease, the estimate first grows quickly. It grows slowly near `level`, the value to which it grows
         back. Beyond `level`, it grows quickly again.
@@ -54,8 +55,8 @@ class Growth:
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the new estimate after another `seconds` have passed. The limit is neither configured nor listed nor
-        found by another process. `calls` is the number of calls per second.
+        """Return the new estimate of a limit that only this process has found, `seconds` seconds after the last update.
+        `calls` is the number of calls per second.
         """
         self._grown += calls * seconds
         evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, calls)

@@ -1,52 +1,58 @@
-"""Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
+"""Estimate the limit of one dimension (requests or tokens). One throttle alone does not prove that the limit was
+exceeded.
 
-The cause of a throttle can be the rate, a burst (calls sent at once), a short problem of the service, or chance
-(noise). The times of the throttles help to distinguish these causes, and so does the effect of a lower rate. A trial
-reduces one suspected cause (the suspect), to see whether the throttles stop. The result of the trial is the verdict. A
-"told" limit is configured, listed by Service Quotas, or found by another process with the same store:
+A throttle can have one of these causes:
+
+* the rate: the estimated limit is too high.
+* the burst: too many calls were sent without a pause between them.
+* the slack: the reserved tokens exceeded the limit per minute by too much.
+* a short problem of the service.
+* noise: the service throttles some calls at random, although the quota is not full.
+
+A trial lowers the slack, the burst or the rate, to see whether the throttles stop. The value that the trial lowers is
+the suspect. The result of the trial is the verdict. A "told" limit is configured, listed by Service Quotas, or found by
+another process with the same store:
 
     state      begins                            effect                                      ends
     ---------  --------------------------------  ------------------------------------------  ---------------------------
-    growing    at the start, or after a verdict  The estimate grows while the limit delays   with a doubt
-                                                 calls. A told limit first grows back, and
-                                                 then beyond its earlier value. A limit
-                                                 that is not told grows by the same number
-                                                 of calls per second in each process.
-                                                 Without any evidence, the estimate nearly
-                                                 doubles each second.
+    growing    at the start, or after a verdict  The estimate grows while calls wait for     with a doubt
+                                                 quota. A told limit first grows back to
+                                                 its earlier value. Without any evidence,
+                                                 the estimate nearly doubles each second.
     doubting   with a throttle that noise does   The estimate does not grow.                 after calls without
                not explain                                                                   throttles, or with enough
                                                                                              throttles for a trial
-    on trial   with enough such throttles        One suspect is reduced: the slack, the      with a verdict, or if a
-                                                 burst (if told), or the rate (by a little   full minute is found to be
-                                                 more than the throttled fraction of         the cause
+    on trial   with enough such throttles        One suspect is lowered: the slack, the      with a verdict, or with a
+                                                 burst (of a told limit), or the rate (by    row longer than LONG that
+                                                 about the throttled fraction of the         lowers the rate
                                                  calls).
-     - gone    verdict: almost no throttles now  The suspect was the cause, and stays        growing
-                                                 reduced. If it was the rate of a told
-                                                 limit, the limit is set to almost the rate
-                                                 that was not throttled before the trial.
-     - same    verdict: as many throttles as     The suspect is restored, and the next       growing
-               before                            suspect is tried. If the rate was not the
-                                                 cause either, the throttles are noise.
-    in a row   with OUTAGE throttles, and        It is seen as a short problem, and nothing  with a call that succeeds
-               almost no success between them    changes. There are two exceptions: more
-                                                 rows in half a minute than noise causes,
-                                                 or one row longer than LONG. Then the
-                                                 burst is reduced, if the limit is a told
-                                                 limit or the burst was just exceeded.
-                                                 Otherwise, one long row sets the slack to
-                                                 0, unless it is proven. If nothing else is
-                                                 reduced, the rate drops to the recent use.
+     - gone    verdict: almost no throttles now  The suspect was the cause, and stays low.   growing
+                                                 Only the rate of a told limit rises by a
+                                                 few percent, because the trial lowered it
+                                                 more than necessary.
+     - same    verdict: as many throttles as     The suspect is restored, and the next one   growing
+               before                            is lowered. If the rate was not the cause
+                                                 either, the throttles are noise.
+    in a row   with OUTAGE throttles, and        Nothing changes, because the service        with a call that succeeds
+               almost no success between them    probably has a short problem. There are
+                                                 two exceptions. More rows in half a minute
+                                                 than noise causes lower the burst or the
+                                                 rate. One row longer than LONG lowers the
+                                                 burst, the slack or the rate.
 
-If calls in the last second were faster than the rate, the burst is the cause of the throttle (`bursts`). The full
-minute is the cause if the minute with the throttled call contains more tokens than the service has ever accepted in a
-minute (`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of
-calls that were admitted before the last change are ignored. If the limit is not configured, throttles of large calls
-count more. In a trial of its rate, throttles of mostly large calls then give no verdict "same".
+Two kinds of throttles start no trial of the rate. If the calls of the last second were faster than the rate, the burst
+was too large (`bursts`). If the minute contains more tokens than the service has ever accepted in a minute, the slack
+was too large (`slack`).
 
-The estimate never exceeds a configured limit, and only strong evidence lowers a told limit. A limit that is not told
-rises by the same number of calls per second in each process, and is lowered by a fraction. Therefore processes that
-share such a limit get about equal parts. Members of a store share their estimates and their noise.
+Throttles of calls that were admitted before the last change are ignored, because they do not test the new values. If
+the limit is not configured, throttles of large calls count more, because a full quota refuses large calls first. While
+mostly large calls are throttled, a trial of the rate of such a limit does not end with the verdict "same".
+
+After many calls with noise only, more throttles are needed to start a trial (`evidence`). The estimate never exceeds a
+configured limit, and only strong evidence lowers a told limit. Any other limit rises by the same number of calls per
+second in each process. It is lowered by a fraction, so a process with a large estimate loses more than others.
+Therefore processes that share such a limit get about equal parts. Members of a store share their estimates and their
+noise.
 
 The constants come from bench/quota_matrix.py.
 """
@@ -160,9 +166,9 @@ class EvidenceEstimator:
     def adopt(self, estimate: float) -> None:
         """Use the `estimate` of the limit that another member (process) sent.
 
-        Two kinds of estimates are ignored. A higher estimate is ignored during a trial, because it would undo the lower
-        value that the trial tests. A lower estimate is ignored for a short time after a trial whose values were
-        restored, because it can be the lowered value of that trial.
+        A higher estimate is ignored while this process runs a trial, because the trial tests a lower value. A lower
+        estimate is ignored for 15 seconds after this process has restored a value that its trial had lowered. In this
+        time, the other member may still send the lowered value.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -221,9 +227,12 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the suspected cause. This is the slack, if reservations exceed the limit of the minute now.
-        If they do not, it is the burst of a told limit, if the burst is not small. If the burst is no suspect either,
-        it is the rate.
+        """Return a trial of the first suspect in this list.
+
+        * the slack, if calls have now used and reserved more than the limit per minute. If the service is proven to
+          accept this, the slack is no suspect.
+        * the burst, if it is not small, and the limit is configured, listed or found by another process.
+        * the rate.
         """
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
@@ -234,8 +243,10 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst or the rate. `before` contains the values to restore later. A
-        reduced rate is lower than the part of `base` that was not throttled.
+        """Start a trial: reduce the slack, the burst or the rate. `before` contains the values to restore later.
+
+        A trial of the rate lowers it from `base` by about the fraction of the calls that was throttled, and then by a
+        few percent more.
         """
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
@@ -287,8 +298,11 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a row of throttles as evidence. Return True in two cases: repeated rows lowered the burst or the rate, or
-        one long row lowered the burst. Otherwise return False, even if one long row lowered the slack or the rate.
+        """Use a row of throttles as evidence. Repeated rows lower the burst or the rate. One long row lowers the burst,
+        the slack or the rate.
+
+        Return True if the token bucket must be emptied: after repeated rows, or after a long row that lowered the
+        burst. Otherwise return False.
         """
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
@@ -319,8 +333,11 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self, throttle: Throttle) -> bool:
-        """Reduce the burst (the quota that can be used at once), unless it is small already. If the limit is not told,
-        also require that the calls before the throttle were too fast. Return True if the burst was reduced.
+        """Reduce the burst (the quota that calls can use without a pause), unless it is small already. Return True if
+        the burst was reduced.
+
+        If only this process has found the limit, there is one more condition: just before the throttle, calls used
+        quota much faster than the limit.
         """
         if self.burst < SMALL or not (self._told or self._bursts.explains(throttle, self.estimate)):
             return False
@@ -337,8 +354,8 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence about the limit, because the estimate, the burst or the slack has changed since it was
-        collected.
+        """Delete the evidence about the limit. It is no longer valid, because the estimate, the burst or the slack has
+        changed.
         """
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
