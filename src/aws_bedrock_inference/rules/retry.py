@@ -98,12 +98,13 @@ def decide(
     """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` contains the
     failed attempts before this one.
 
-    Attempts are counted separately for each error code, because each code has its own maximum of attempts. `most` is
-    the maximum of all attempts together. If `most` is 1, nothing is retried.
+    Attempts are counted separately for each error code, because each code has its own maximum of attempts. In addition,
+    `most` is the maximum of all attempts together. If `most` is 1, nothing is retried.
 
-    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. If such a call has a deadline,
-    it waits in the queue of the quota policy. Its throttles do not count as attempts, because they cost the service
-    almost nothing. The call ends at its deadline.
+    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. If the call has a deadline, it
+    is retried after each paced fault until the deadline, without a maximum of attempts. These retries cost the service
+    almost nothing, because the call waits in the queue of the quota policy. If a later fault is not paced, the attempts
+    with paced faults count towards `most`.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

@@ -128,9 +128,9 @@ class Limit:
 
     @property
     def _allowed(self) -> float:
-        """The number of units that can be used or reserved in a minute: the limit plus the slack. The slack is the
-        number of units by which reservations can exceed the limit. If the calls in flight will probably refund fewer
-        units than the slack, only these units are added to the limit.
+        """The number of units (requests or tokens) that can be used or reserved in a minute: the limit plus the slack.
+        The slack is the number of units by which reservations can exceed the limit. If the calls in flight will
+        probably refund fewer units than the slack, only these units are added to the limit.
         """
         return self.minute + min(self._over, self.refund)
 

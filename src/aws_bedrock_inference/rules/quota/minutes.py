@@ -1,10 +1,10 @@
 """Learn when the minutes begin if the service counts fixed minutes, and send many calls at the start of each minute.
 
-A call reserves its `max_tokens`, and refunds unused tokens when it ends. If answers take long, reservations fill a
-minute long before its tokens are used. A refund is useful only if the call ends in the minute in which it was sent.
-Calls that are sent at the start of a minute mostly end in this minute, so other calls can use their refunds. While the
-start is unknown, the package stays within the limit in every period of 60 seconds, and uses only 83 to 88 % of the
-quota.
+A call reserves its `max_tokens`, and refunds unused tokens when it ends. If answers take long, reservations reach the
+limit of a minute, although few tokens have been used. A refund is useful only if the call ends in the minute in which
+it was sent. Calls that are sent at the start of a minute mostly end in this minute, so other calls can use their
+refunds. While the start is unknown, the package stays within the limit in every period of 60 seconds, and uses only 83
+to 88 % of the quota.
 
 Three kinds of assumptions about the service are compared:
 

@@ -24,9 +24,9 @@ MOST_NOISE = 0.1
 
 
 def most_by_noise(noise: float, calls: float) -> float:
-    """Return how many rows of throttles noise alone is likely to cause within 30 seconds, at most. Noise is throttles
-    at random: `noise` is the fraction of the calls that is throttled at random. `calls` is the number of calls per
-    second.
+    """Return the largest number of rows of throttles that noise alone probably causes within 30 seconds. Noise is
+    throttles at random: `noise` is the fraction of the calls that is throttled at random. `calls` is the number of
+    calls per second.
     """
     noise = min(noise, MOST_NOISE)
     next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # the probability that the row has one more throttle
@@ -36,8 +36,8 @@ def most_by_noise(noise: float, calls: float) -> float:
 
 class Rows:
     """The recent rows of throttles. In a row, almost no call succeeds between two throttles. `estimate` is the
-    estimated limit before the present row. `before` is the evidence against the limit before the present row: the
-    number of throttles, and the doubt.
+    estimated limit before the present row. `before` is a pair of numbers from before the present row: the throttles
+    that were counted as evidence against the limit, and the resulting doubt about the limit.
     """
 
     def __init__(self, estimate: float) -> None:
@@ -50,7 +50,8 @@ class Rows:
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles when its first throttle arrives. In a row, almost no call succeeds between two
-        throttles. `before` is the evidence from before this throttle, and `estimate` is the estimated limit before it.
+        throttles. `before` and `estimate` are the evidence and the estimated limit from before this throttle (see
+        `Rows`).
         """
         self._began, self._counted = now, False
         self.before, self.estimate = before, estimate
@@ -74,8 +75,9 @@ class Rows:
 
     def level(self, now: float, level: float, lately: float) -> float:
         """Return the level for a rate that is lowered because of a row of throttles. The level is the rate to which the
-        lowered rate later grows back. Normally, it is the argument `level`. If a row also lowered the rate in the last
-        60 seconds, the rate was too high. In this case, the level is at most `lately`, the use of the last minute.
+        lowered rate later grows back. Normally, it is the argument `level`. If another row lowered the rate in the last
+        60 seconds, even the lowered rate was too high. In this case, the level is at most `lately`, the use of the last
+        minute.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

@@ -6,10 +6,9 @@ that are never used. A service with a bucket returns these tokens when the call 
 the limit of the minute. A service that counts the tokens of each minute refuses such reservations. To find out which
 kind of service it is, the slack grows step by step while reservations delay calls.
 
-A throttle is evidence against the slack if the minute, with the throttled call, would have contained too many tokens:
-more than the service has ever accepted in a minute. These throttles are counted separately (`doubts`). If they are more
-frequent than usual throttles, the service counts the tokens of each minute. The slack is then 0 for at least 60
-seconds.
+A throttle is evidence against the slack if the minute, with the throttled call, would have contained more tokens than
+the service has ever accepted in a minute. These throttles are counted separately (`doubts`). If there are many of them,
+the service probably counts the tokens of each minute. The slack is then 0 for at least 60 seconds.
 
 A service that counts the last 60 seconds never accepts more than the limit in any 60 seconds. If the service has
 accepted more for over a minute, without a break, it certainly does not count the last 60 seconds.
@@ -93,7 +92,7 @@ class Slack:
 
     def fail(self, now: float) -> None:
         """Set the slack to 0, so that reservations stay within the limit of the minute. The slack stays 0 for 60
-        seconds after the first failure. Each further failure makes this time four times as long, but at most an hour.
+        seconds after the first failure. Each further failure makes this time four times as long, up to an hour.
         """
         self.share = self._passed = 0.0
         self._due = now + self._rest
