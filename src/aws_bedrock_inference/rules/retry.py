@@ -98,12 +98,12 @@ def decide(
     """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` contains the
     failed attempts before this one.
 
-    Attempts are counted separately for each error code, because each code has its own maximum of attempts. `most` is
-    the maximum of all attempts together. If `most` is 1, nothing is retried.
+    Attempts are counted separately for each error code, because each code has its own maximum of attempts. In addition,
+    `most` is the maximum of all attempts together. If `most` is 1, nothing is retried.
 
-    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. If such a call has a deadline,
-    it waits in the queue of the quota policy. Its throttles do not count as attempts, because they cost the service
-    almost nothing. The call ends at its deadline.
+    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. The call then waits in the queue
+    of the quota policy, and the throttle costs the service almost nothing. If such a call has a deadline, the deadline
+    ends it, and its paced throttles never count as attempts.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

@@ -115,16 +115,17 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return True if `anchor` (the end of the first part) begins and ends with the same text, such as "abcab";
-    otherwise return False. A second part that repeats only "ab" and continues with "cab" then looks as if it repeated
-    the whole anchor.
+    """Return True if `anchor` (the end of the first part) begins and ends with the same text; otherwise return False.
+
+    For example, "abcab" begins and ends with "ab". A model can repeat only "ab", and then continue with the new text
+    "cab". The second part then begins with "abcab", as if the model had repeated the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 
 
 def _shared(first: str, anchor: str, second: str) -> int:
     """Return the number of characters at the beginning of `second` (the second part) that repeat the end of `first`.
-    Differences in spelling are ignored. Return 0 if the match can be a coincidence.
+    Differences in spelling are ignored. Return 0 if the repeated text is so short that it can be a coincidence.
     """
     shown = _alike(first[-2 * LONGEST :])[0].rstrip()
     again, ends = _alike(second)

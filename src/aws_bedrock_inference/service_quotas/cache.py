@@ -27,7 +27,7 @@ class Reading(NamedTuple):
 def place(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Path:
     """Return the path of the file that stores the quotas of one account, in one Region, from one endpoint.
 
-    `whose` is the account id. If the account id is unknown, it is a hash of the access key.
+    `whose` is the account id, or a hash of the access key if the account id is unknown.
     """
     return kept.place(directory, "quotas", whose, region, endpoint)
 

@@ -1,9 +1,10 @@
 """The leases of one quota that many processes share: which fraction each process can use now, and until when.
 
 A member (a process) holds a lease, which is a fraction of the quota for a few seconds. The valid leases never add up to
-more than 1, so each member limits its own calls to its fraction. A member renews its lease about once a second,
-regardless of its number of calls. `Leases` is the state of one quota. The store (`stores`) that saves the state
-supplies the time. The script inside a Redis server (`stores/leases.lua`) does the same arithmetic in the same order.
+more than 1, so each member limits its own calls to its fraction. A member renews its lease every 1 to 2.5 seconds, and
+not with each call. A new member renews sooner. `Leases` is the state of one quota. The store (`stores`) that saves the
+state supplies the time. The script inside a Redis server (`stores/leases.lua`) does the same arithmetic in the same
+order.
 
 The constants below are this package's own choice; none of them is documented by AWS.
 """
@@ -63,9 +64,10 @@ class LeaseRequest:
     * `needs`: for each priority and tenant, what the member's calls need, as tuples (priority, fraction of the quota,
       number of calls). The smallest priority number is served first.
     * `tenants`: one tenant for each tuple in `needs`, in the same order. `tenants` is empty if no call names a tenant.
-    * `limits`: the member's estimates, as tuples (dimension, estimated limit per minute, stamp, lowered). `stamp` is
-      the stamp of the shared estimate that the member received last: the number of its changes. `lowered` is True if a
-      throttle has lowered the member's estimate since it received this stamp.
+    * `limits`: the member's estimates, as tuples (dimension, estimated limit per minute, stamp, lowered). The stamp
+      states on which shared estimate the member's estimate is based. It is 1 for the first value of the shared
+      estimate, 2 for the second, and so on. `lowered` is True if a throttle has lowered the member's estimate since the
+      member received this value.
     * `rate`: the member's calls per second.
     * `report`: a text for people, which is saved unchanged.
     """
@@ -102,16 +104,17 @@ class LeaseRequest:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A lease: a member can use the fraction `share` of the quota for `valid` seconds, and renews the lease after
-    `again` seconds. Both times start when the member sends its request. Therefore the lease ends no later than the
-    store assumes.
+    `again` seconds. The member counts both times from the moment at which it sends its request. The store counts from
+    the later moment at which it receives the request. Therefore the member never uses a lease that has expired at the
+    store.
 
-    * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the changes of the estimate.
+    * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the values that the estimate has had.
     * `members`: the number of members that the store knows.
     * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). The requests
       and tokens count against the whole quota for these seconds.
-    * `parts`: for each need in the request, the number of the member's calls divided by the number of all members'
-      calls. Only calls with the priority and tenant of the need are counted. If no need names a tenant, `parts` is
-      empty.
+    * `parts`: one fraction for each need in the request. A need is about the calls of one priority and tenant. If this
+      member has 2 of the 8 calls that all members have for this priority and tenant, the fraction is 0.25. If no need
+      names a tenant, `parts` is empty.
     """
 
     share: float
@@ -259,8 +262,8 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the leases that `plain` contains, a result of the method `plain`. Raises `TooNew` if its format is too
-        new. Raises `LookupError`, `TypeError` or `ValueError` if it is damaged.
+        """Return the leases that `plain` contains. `plain` is a result of the method `Leases.plain`. Raises `TooNew` if
+        its format is too new. Raises `LookupError`, `TypeError` or `ValueError` if it is damaged.
         """
         if not isinstance(plain, dict):
             raise TypeError(
@@ -306,8 +309,9 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record the use of a member with an expired lease. Until its last request, this is the use in its last report.
-        From then until the end of the lease, it is assumed to be all that the lease allowed.
+        """Record the quota that a member used before its lease expired. The member's last report states the use until
+        its last request. The use from this request until the end of the lease is unknown. For this time, assume that
+        the member used all that the lease allowed.
         """
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)

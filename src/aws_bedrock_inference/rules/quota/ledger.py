@@ -37,8 +37,8 @@ class Ledger:
     * `rpm`, `tpm`: the limits of requests and tokens per minute. A limit that is None is learned from throttles.
     * `listed`: the dimensions ("requests", "tokens") whose limits are values from Service Quotas. All other limits are
       configured, and therefore never exceeded.
-    * `burst`: the number of seconds whose quota can be used at once.
-    * `windowed`: True if the use of each minute must also stay within the limit.
+    * `burst`: the amount of quota that can be used within a moment. For example, 5 means the quota of 5 seconds.
+    * `windowed`: True if the use of each minute must stay within the limit, in addition to the token bucket.
     * `day`: the daily quota, which several ledgers can share.
     * `shares`: for each priority, the guaranteed fraction of the quota.
 
@@ -108,9 +108,11 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Admit the calls that fit, and return the time at which to check `ticket` again. Return `now` if its call is
-        admitted. Return the time at which the call may fit if it is the first in the queue. Otherwise return `inf`,
-        because the ledger will wake the call.
+        """Admit the calls that fit. Return the time at which the caller must call this method for `ticket` again.
+
+        * The result is `now` if the call of `ticket` is admitted. The caller need not call this method again.
+        * If the call is the first in the queue, the result is the time at which it may fit.
+        * Otherwise the result is `inf`: the caller waits until the ledger wakes the ticket.
         """
         with self._lock:
             ticket.rest()
@@ -165,8 +167,9 @@ class Ledger:
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund the tokens of a call that failed because the service had no capacity. Several such errors lower the
-        limit for calls in flight, but not the limits per minute. `stated` is the wait that the service requests.
+        """Refund the tokens of a call that failed because the service had no capacity. After several such errors, fewer
+        calls can be in flight together, but the limits per minute do not change. `stated` is the wait that the service
+        requests.
         """
         with self._lock:
             self.pause.obey(stated, now)
@@ -177,10 +180,10 @@ class Ledger:
         """Refund the tokens of a throttled call, but not its request. Use the throttle as evidence about a limit.
         Return the dimension that was throttled.
 
-        `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used.
-        `stated` is the wait that the service requests; it applies to all calls. After several throttles in a row, all
-        calls pause longer and longer. If the daily quota is exhausted, calls pause until the end of the day, at most 15
-        minutes.
+        `limit` is the dimension that the service named. If it is None, the dimension whose use is nearest to its limit
+        is assumed. `stated` is the wait that the service requests. All calls wait for this time. After several
+        throttles in a row, all calls pause longer and longer. If the daily quota is exhausted, calls pause until the
+        end of the day, at most 15 minutes.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -197,14 +200,15 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of waiting calls that are served up to and including the last call of `tenant` at
-        `priority`. By default, return the number of all waiting calls.
+        """Return the position in the queue of the last waiting call of `tenant` at `priority`. The call that is served
+        next has the position 1. If no such call waits, return the number of calls that would be served before a new
+        one. By default, return the number of all waiting calls.
         """
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest time at which a new call can start. It is assumed that the calls in flight refund all
-        tokens that they have reserved.
+        """Return the earliest time at which a new call can start. The call can also start later, because the result
+        assumes that the calls in flight refund all tokens that they have reserved.
         """
         with self._lock:
             self.window.refresh(now)
@@ -246,8 +250,10 @@ class Ledger:
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
         """Use the fraction `share` of a shared quota until the time `until`. `told` contains the limits that other
-        members estimate. `gone` is the use by members that left or stopped renewing. The fraction `share` of `gone`
-        counts as use of this process.
+        members estimate.
+
+        `gone` is the use by members that left or stopped renewing. The members share this use: this process counts the
+        fraction `share` of it as its own use.
         """
         with self._lock:
             self.window.lease(share, told, now, until, gone)
@@ -255,8 +261,9 @@ class Ledger:
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls are in flight. Call this method when this process has left a
-        shared quota, because the other members then count this use.
+        """Delete the recorded use of the last minute, unless calls are in flight. Call this method when this process
+        has left a shared quota. The store then passes the use to all members, and this process would count it twice if
+        it joined again.
         """
         with self._lock:
             self.window.forget()
@@ -319,8 +326,9 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit waiting calls as long as they fit. Return the calls to wake: the admitted calls, and the next call if
-        it must set a timer.
+        """Admit waiting calls as long as they fit. Return the tickets to wake: those of the admitted calls, and the
+        first ticket in the queue if its call must set a new timer. A new timer is needed if the ticket has become the
+        first, or if its call can start earlier than its timer ends.
         """
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:

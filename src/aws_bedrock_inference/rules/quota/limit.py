@@ -42,12 +42,12 @@ class Limit:
     * `rate`: the limit of this process in units per second.
     * `capacity`: the size of the bucket in units.
     * `windowed`: True if the last minute is counted in addition to the bucket.
-    * `credit`: a number of seconds. A call can use the quota of these seconds before the bucket contains it. The bucket
-      is therefore smaller by this quota. If `windowed` is False, `credit` is 0.
-    * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
-      again.
-    * `pace`: the rate of the next calls. It is below `rate` if, at `rate`, calls would use up the free units of the
-      minute too early.
+    * `credit`: a number of seconds. A call can start while the bucket still lacks the quota of these seconds. In
+      return, the bucket is smaller by the same quota. If `windowed` is False, `credit` is 0.
+    * `free`: the units that can be used now. A reservation lowers `free`, and a refund raises it. `renew` computes
+      `free` again from the bucket and the last minute.
+    * `pace`: the highest rate of the next calls, in units per second. It is below `rate` if calls at `rate` would use
+      all free units of the minute before further units become free.
     * `held_back`: True if a call had to wait for this dimension.
     * `before`: the part of `used` from earlier minutes, if the start of the service's minutes is known; otherwise None.
     * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
@@ -119,7 +119,8 @@ class Limit:
     @property
     def room(self) -> float:
         """The number of units (requests or tokens) that can be used now: the limit minus the use of the last 60
-        seconds. If the start of the service's fixed minute is known, the use since this start counts instead.
+        seconds. If the service counts minutes with a fixed start, and this start is known, only the use in the present
+        minute is subtracted.
         """
         if self.before is None:
             return self._allowed + self._excess - self.used
@@ -127,17 +128,20 @@ class Limit:
 
     @property
     def _allowed(self) -> float:
-        """The units that can be used in a minute. They include the slack (reservations beyond the limit of the minute),
-        but at most as many units as the calls in flight will probably refund.
+        """The number of units (requests or tokens) that can be used or reserved in a minute: the limit plus the slack.
+        The slack is the number of units by which reservations can exceed the limit. If the calls in flight will
+        probably refund fewer units than the slack, only these units are added to the limit.
         """
         return self.minute + min(self._over, self.refund)
 
     def needs(self, amount: float) -> float:
         """Return the number of units (requests or tokens) that the bucket must contain before a call of `amount` can
-        start. This is `amount` without the quota of `credit` seconds, but at most the whole bucket.
+        start. This is `amount` minus the quota of `credit` seconds, which may be missing at the start of a call. The
+        result is at most a full bucket.
 
-        If the limit is neither configured nor listed, slightly less than a full bucket is enough. Some large calls may
-        then be refused, and these refusals help to distinguish a limit from noise.
+        If the limit is neither configured nor listed, a call that is larger than the bucket can start before the bucket
+        is full. The service may refuse such a call. These refusals help to distinguish a limit from noise (random
+        throttles).
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -160,7 +164,8 @@ class Limit:
 
     def absorb(self) -> float:
         """Count the units (requests or tokens) that calls have reserved and refunded since the last call of this
-        method. Return the part that belongs to the present slot (a short part of the minute).
+        method. Return the reserved units minus the refunded units, for the calls of the present slot (a short part of
+        the minute). Refunds of calls from earlier slots are not part of the result.
         """
         net = self._was_free - self.free
         self.level -= net
@@ -175,9 +180,10 @@ class Limit:
     ) -> None:
         """Advance the time by `seconds`. The caller must call `absorb` first.
 
-        * `expired`: the units (requests or tokens) that became older than a minute in this time.
+        * `expired`: the units (requests or tokens) that no longer count, because calls used them more than a minute
+          ago.
         * `calls`: the number of calls per second.
-        * `reserved`: True if calls in flight have reserved much of the minute.
+        * `reserved`: True if calls in flight have reserved more than a tenth of the limit per minute.
         * `admitted`: the number of calls that were admitted since the start.
         """
         self.admitted = admitted
@@ -201,8 +207,8 @@ class Limit:
         self._count()
 
     def throttled(self, throttle: Throttle) -> None:
-        """Pass a throttle to the estimator of the limit. Empty the token bucket if the estimator requests it, for
-        example because units that were used at once caused the throttle.
+        """Pass a throttle to the estimator of the limit, and empty the token bucket if the estimator requests it. One
+        reason for such a request: calls used too much quota within a moment, and this caused the throttle.
         """
         drained = self.estimator.throttled(throttle, self)
         self._follow()
@@ -212,7 +218,7 @@ class Limit:
 
     def fill(self) -> float:
         """Count the present fixed minute as full, because the service refused a call. Return the number of units
-        (requests or tokens) that seemed to be free.
+        (requests or tokens) that were free in this minute according to this process.
         """
         room = max(0.0, self.room)
         if self.before is not None:
@@ -221,18 +227,21 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Empty the token bucket that this process counts, because the service refused a call."""
+        """Empty the token bucket that this process counts. The service refused a call, so the bucket of the service is
+        probably empty.
+        """
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Add the units of `seconds` to the bucket, at the pace (the rate of the next calls).
+        """Add the units of `seconds` to the bucket, at the pace (the highest rate of the next calls).
 
-        While the pace is below the limit's rate, save the difference, and add it later at a faster rate. Without this,
-        a gap in the calls would return in each later minute: units become free a minute after a call used them, so no
-        units become free a minute after a gap.
+        While the pace is below the limit's rate, save the units that are not added, and add them later at a faster
+        rate. The reason is that a unit becomes free a minute after a call used it. For example, if no call was sent
+        from 12:00:20 to 12:00:30, no unit becomes free from 12:01:20 to 12:01:30. Calls are then slow. Without the
+        saved units, they would be slow at these seconds of each later minute.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:
@@ -263,8 +272,9 @@ class Limit:
         self._over = slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """After a decrease, the minute can contain more units than the new limit allows. Permit these units, and reduce
-        their number to zero within a minute, so that calls do not stop.
+        """After a decrease of the limit, the last minute can contain more units than the new limit allows. Permit these
+        extra units, and reduce the permitted number to zero within a minute. Otherwise all calls would stop until the
+        last minute contains fewer units.
         """
         self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE

@@ -1,8 +1,9 @@
 """The calls that wait at one priority (a "line"). Tenants are served in turn, and the calls of one tenant keep their
 order.
 
-A turn is a tenant's position in virtual time (start-time fair queueing). Each admitted call moves its tenant forward by
-the tokens that the call is expected to use. The next call is from the tenant with the smallest turn.
+Each tenant has a number, its turn. The next call is from the tenant with the smallest turn. Each admitted call
+increases the turn of its tenant by the tokens that the call is expected to use (start-time fair queueing). For example,
+tenants A and B have the turn 0. After a call of A with 1,000 tokens, the turn of A is 1,000, so B is next.
 
 A tenant that is new, or that returns after a pause, starts at the turn of the tenant that was served last. Its first
 call therefore waits for at most one call of each other tenant, and the tenant does not get more quota because it
@@ -52,9 +53,9 @@ class Use:
 
 
 class Tenant:
-    """The calls of one tenant that wait at one priority. `turn` is the tenant's position in virtual time. The tenant
-    with the smallest turn is served next. `standing` is True if the tenant is in its line's heap of tenants with
-    waiting calls.
+    """The calls of one tenant that wait at one priority. `turn` is a number that grows with the tokens of each admitted
+    call of the tenant. The tenant with the smallest turn is served next. `standing` is True if the tenant is in its
+    line's heap of tenants with waiting calls.
     """
 
     __slots__ = ("calls", "heap", "name", "standing", "tokens", "turn", "use")
@@ -78,8 +79,9 @@ class Tenant:
 
 
 class Line:
-    """The calls that wait at one priority. Each admitted call of a higher priority adds a fraction of its tokens to
-    `earned`. As soon as `earned` is enough for the first waiting call of this line, this call is served next.
+    """The calls that wait at one priority. While they wait, each admitted call of a higher priority adds a part of its
+    tokens to `earned` (by default about 5 %). As soon as `earned` is enough for the first waiting call of this line,
+    this call is served next. So it does not wait until the higher priorities have no more calls.
     """
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")
@@ -97,10 +99,11 @@ class Line:
         self._deeper: list[int] = []  # at index i: how many tenants have more than i calls
 
     def push(self, ticket: Ticket, order: float, number: int) -> None:
-        """Add the `ticket` of a waiting call. The call with the smallest `order` of its tenant is served first.
+        """Add the `ticket` of a waiting call. Among the calls of one tenant, the call with the smallest `order` is
+        served first.
 
-        `number` must be larger than in all earlier calls of this method. It decides between calls with the same
-        `order`, and between tenants with the same turn.
+        `number` must be larger than in all earlier calls of this method. It is used in two cases: two calls have the
+        same `order`, or two tenants have the same turn (see `Tenant`). In both cases, the smaller number is first.
         """
         tenant = self.tenants.get(ticket.tenant) or self._come(ticket.tenant)
         if not self.calls:
@@ -149,7 +152,7 @@ class Line:
 
     def leave(self, ticket: Ticket) -> None:
         """Remove the call of `ticket` from the counts of this line, because the call no longer waits. If no call of the
-        line waits now, set `earned` to 0.
+        line waits now, set `earned` to 0, so that later calls cannot use tokens that were earned before.
         """
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
@@ -172,8 +175,9 @@ class Line:
             self._use.add(reserved, used)
 
     def ahead(self, name: str) -> int:
-        """Return the number of calls that are served up to and including the last waiting call of the tenant `name`. If
-        the tenant has no waiting call, assume that one arrives now.
+        """Return the position in this line of the last waiting call of the tenant `name`. The call that is served next
+        has the position 1. If the tenant has no waiting call, return the number of calls that would be served before
+        its next call.
         """
         tenants = self.tenants
         own = tenants[name].calls if name in tenants else 0
@@ -192,8 +196,9 @@ class Line:
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. If there are too many tenants, first remove tenants that have no waiting calls
-        and whose turn (position in virtual time) has passed. If a removed tenant returns, it starts like a new tenant.
+        """Add a tenant and return it. If there are too many tenants, first remove tenants that have no waiting calls,
+        and whose turn is not above the turn of the tenant that was served last. If a removed tenant returns, it is a
+        new tenant, and starts at the turn of the tenant that was served last.
         """
         if len(self.tenants) >= self._most:
             self.tenants = {

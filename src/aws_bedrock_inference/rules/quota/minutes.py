@@ -1,9 +1,10 @@
 """Learn when the minutes begin if the service counts fixed minutes, and send many calls at the start of each minute.
 
-A call reserves its `max_tokens`, and refunds unused tokens when it ends. If answers take long, reservations fill a
-minute long before its tokens are used. Refunds can be used again only if the call ends in the minute in which it was
-sent. Therefore calls must be sent at the start of a minute. While the start is unknown, the package stays within the
-limit in every period of 60 seconds, and uses only 83 to 88 % of the quota.
+A call reserves its `max_tokens`, and refunds unused tokens when it ends. If answers take long, reservations reach the
+limit of a minute, although few tokens have been used. A refund is useful only if the call ends in the minute in which
+it was sent. Calls that are sent at the start of a minute mostly end in this minute, so other calls can use their
+refunds. While the start is unknown, the package stays within the limit in every period of 60 seconds, and uses only 83
+to 88 % of the quota.
 
 Three kinds of assumptions about the service are compared:
 
@@ -11,15 +12,16 @@ Three kinds of assumptions about the service are compared:
 * It counts the last 60 seconds (a sliding minute).
 * It uses a token bucket, which has no minutes.
 
-For each moment and for the sliding minute, the slots (short parts of the minute) show how many tokens the minute then
-contains. Two observations contradict such an assumption:
+The slots (short parts of the minute) show how many tokens were sent in the minute of each assumption. Two observations
+contradict the assumption of a fixed or sliding minute:
 
 * A call was refused although its tokens fitted into the minute.
 * The minute contains more than the limit, and nothing was refused.
 
-A refusal in a full minute contradicts the bucket. A moment is accepted if there is little evidence against it, and much
-evidence against all other assumptions. Individual refusals may be noise (random throttles), so they count little, and
-not at all if noise is common. Minutes are learned only if the limit is configured and one process uses all of it.
+A refusal in a full minute contradicts the bucket. A moment is accepted if observations contradict all other
+assumptions, but hardly contradict this moment. An individual refusal is weak evidence, because it may be noise (a
+random throttle). If noise is common, individual refusals are ignored. Minutes are learned only if the limit is
+configured and one process uses all of it.
 """
 
 from __future__ import annotations
@@ -121,8 +123,9 @@ class Minutes:
         self._short = 0.0  # tokens that seemed free when the service reported this minute as full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
-        """Check the evidence about the start of the minutes. If the start is known, set `limit.before`, the part of the
-        use that belongs to earlier minutes. The caller calls this method at each new slot (a short part of the minute).
+        """Update the evidence about the moment at which the service's minutes begin. If this moment is known, set
+        `limit.before` to the part of the use that belongs to earlier minutes; otherwise set it to None. The caller
+        calls this method at each new slot (a short part of the minute).
         """
         if now >= self.due:
             self.due = now + LOOK
@@ -141,7 +144,10 @@ class Minutes:
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
         """Use the refusal of a call that needs `amount` tokens as evidence about the moments at which minutes begin.
         `sent` is the time at which the call was sent. `in_a_row` is the position of the refusal in its row of refusals
-        (see `Throttle`). Return True if the minute was full; otherwise return False.
+        (see `Throttle`).
+
+        Return True if the start of the minutes is known, and the service's minute at the time `sent` was full. The full
+        minute then explains the refusal. Otherwise return False.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -163,17 +169,19 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return the number of tokens that were sent up to `until` in one minute of the service: the minute that
-        contains the time `sent`. Return 0 if the start of the minutes is unknown.
+        """Return the number of tokens that were sent in one minute of the service: from the start of the minute that
+        contains the time `sent`, to the time `until`. Return 0 if the start of the minutes is unknown.
         """
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
         """Return the time at which the service's present minute is assumed to have begun. If several starts are
-        possible, this is the earliest.
+        possible, return the earliest.
 
-        A new minute is assumed only from the middle of the possible starts. Therefore the results of the next calls
-        rule out half of the possible starts.
+        A new minute is assumed only when about half of its possible starts have passed. For example, if it begins
+        between 12:00:10 and 12:00:14, calls are sent from 12:00:12 on. If the service accepts them, the minute began
+        before 12:00:12. If the service refuses them, the minute begins later. In both cases, about half of the possible
+        starts are ruled out.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE
@@ -244,8 +252,9 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the index of a possible start of the minute: the start that is `ago` steps before `until`. If `ago` is
-    MOMENTS, return the index of the sliding minute (the last 60 seconds).
+    """Return the index of one assumption in the list of evidence. It is the assumption that the service's minute began
+    `ago` steps of 0.5 seconds before the time `until`. If `ago` is 120 (`MOMENTS`), it is the assumption of a sliding
+    minute (the last 60 seconds).
     """
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 

@@ -1,12 +1,13 @@
 """The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
 An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of a
-shared quota. The counts are running totals, so the admission of a call is fast. `limit.Limit` enforces the three
-results of the estimator:
+shared quota. The admission of a call is fast, because it changes only the counts and does not call the estimator.
+`limit.Limit` enforces the three results of the estimator:
 
 * `estimate`: the limit in units per minute.
-* `burst`: the number of seconds whose quota can be used at once.
-* `slack`: the fraction by which reservations can exceed the limit of the minute.
+* `burst`: the amount of quota that can be used within a moment. For example, 5 means the quota of 5 seconds.
+* `slack`: the fraction by which reservations can exceed the limit of the minute. For example, with 0.5, calls can
+  reserve 1.5 times the limit.
 
 An estimator reads no clock, so that a test can run it on a recorded trace.
 """
@@ -40,8 +41,8 @@ class Counts(Protocol):
 
     @property
     def fixed(self) -> bool:
-        """True if minutes with a fixed start are counted. In that case, the last 60 seconds can contain more than the
-        limit.
+        """True if the service counts minutes with a fixed start, and this start is known. The last 60 seconds can then
+        contain more than the limit, because they include parts of two minutes.
         """
 
     @property
@@ -50,17 +51,20 @@ class Counts(Protocol):
 
     @property
     def reserved(self) -> bool:
-        """True if a call had to wait for this dimension (requests or tokens) because other calls had reserved it."""
+        """True if a call had to wait, and one cause is that calls in flight have reserved more than a tenth of the
+        limit of tokens per minute. For requests, it is always False.
+        """
 
 
 class Throttle(NamedTuple):
     """The throttle of a call that was admitted `age` seconds ago.
 
     * `in_a_row`: the position of the throttle in its row, starting with 1. In a row, almost no call succeeds between
-      two throttles. It is 0 if this call was already in flight when the previous throttle arrived.
+      two throttles. If the throttled call was already in flight when the previous throttle arrived, `in_a_row` is 0.
     * `recently`, `lately`: the use of the whole quota in the last few seconds and in the last minute.
-    * `shortly`: the use in the last second, or in the time of a few calls if that is longer.
-    * `calls`: the number of calls in the time of `shortly`.
+    * `shortly`: the use in the last second. If calls are rare, it is the use in a longer time, in which about 5 calls
+      are sent.
+    * `calls`: the number of calls in the time that `shortly` measures.
     * `refused`: the size of the throttled call, in units (requests or tokens).
     * `size`: the size of the throttled call, divided by the mean size of calls.
 
@@ -77,8 +81,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return the use of the last few seconds, in units per minute. Return at least the use that `calls` calls per
-        minute would cause if each had the size of the throttled call.
+        """Return the larger of two numbers, in units (requests or tokens) per minute: `recently`, the use of the last
+        few seconds, and `calls` times the size of the throttled call (`refused`).
         """
         return max(self.recently, calls * max(1.0, self.refused))
 
@@ -101,13 +105,15 @@ class Estimator(Protocol):
         """Observe that `seconds` have passed, and update the estimated limit."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Record a throttle. Return True if the token bucket must be emptied, so that the next calls cannot use quota
-        that was saved before; otherwise return False.
+        """Record a throttle. Return True if the token bucket must be emptied; otherwise return False. When the bucket
+        is empty, the next calls can use only units that are added to it from then on.
         """
 
     @property
     def noise(self) -> float:
-        """The fraction of the calls that is throttled however few calls are sent."""
+        """The noise: the fraction of the calls that is throttled at random. These throttles do not stop if fewer calls
+        are sent.
+        """
 
     def adopt(self, estimate: float) -> None:
         """Take into account the estimated limit of another member (process) of a shared quota."""

@@ -1,8 +1,9 @@
 """The queue of calls that wait for quota, ordered by priority. Within a priority, tenants are served in turn (`line`).
 
-When a call is admitted, each lower priority with waiting calls earns a fraction of the call's tokens. When a lower
-priority has earned enough tokens for its first call, this first call is served next. Therefore calls of every priority
-are admitted at some time.
+Calls of a low priority do not wait until all other calls are admitted. While they wait, each admitted call of a higher
+priority adds a part of its tokens (by default about 5 %) to an amount. When this amount is enough for the first waiting
+call of the low priority, this call is served next. For example, after calls with 19,000 tokens in total, a waiting call
+with 1,000 tokens is served.
 """
 
 from __future__ import annotations
@@ -36,9 +37,10 @@ class Queue:
     `shares` contains the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
 
     Tenants are served in proportion to their `weights`. Without a shared quota, each weight is 1. In a shared quota,
-    several processes can have calls of one tenant. The tenant's weight in a process is then the number of its calls
-    there, divided by the number of its calls in all processes. Otherwise the tenant would be served once for each
-    process.
+    one tenant can have calls in several processes. The tenant's weight in a process is then the number of its calls
+    there, divided by the number of its calls in all processes. For example, a tenant with 2 of its 8 calls in this
+    process has the weight 0.25. With the weight 1 in each process, the tenant would get more quota because it uses
+    several processes.
 
     Methods that only read do not need the ledger's lock.
     """
@@ -53,8 +55,8 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Add the `ticket` of a call at its priority. If there are too many priorities, add the ticket at the next
-        larger existing priority, or at the largest one (see `ticket.level`).
+        """Add the `ticket` of a call at its priority. If 64 other priorities already have waiting calls, add the ticket
+        at one of these (see `ticket.level`).
         """
         line = self._lines.get(ticket.priority)
         if line is None:
@@ -93,8 +95,8 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Remove the `ticket` that `head()` returned (the next call). Each lower priority with waiting calls earns a
-        fraction of the tokens of this call.
+        """Remove the `ticket` that `head()` returned (the next call). Add a part of its tokens to `earned` of each
+        lower priority with waiting calls (see `Line`).
         """
         for priority, line in self._lines.items():
             if priority == ticket.priority:
@@ -106,7 +108,10 @@ class Queue:
                 line.earned += share / (1.0 - share) * ticket.tokens
 
     def ahead(self, priority: float, tenant: str = "") -> int:
-        """Return the number of calls that are served up to and including the last call of `tenant` at `priority`."""
+        """Return the position in the queue of the last waiting call of `tenant` at `priority`. The call that is served
+        next has the position 1. If no such call waits, return the number of calls that would be served before a new
+        one.
+        """
         return sum(
             line.calls if at < priority else line.ahead(tenant)
             for at, line in tuple(self._lines.items())

@@ -1,10 +1,10 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
-A call reserves its `max_tokens`. When it ends, it refunds the tokens that it did not use. Until then, its reservation
-hides free quota. The limit of the minute applies to the tokens that are really used. Therefore reservations may exceed
-this limit, by at most the expected refunds.
+A call reserves its `max_tokens`. When it ends, it refunds the tokens that it did not use. Until then, these tokens
+count as used. But the limit of the minute applies only to the tokens that are really used. Therefore reservations may
+exceed this limit, by at most the expected refunds.
 
-If a program changes `max_tokens` or the length of its answers, the estimate must not be too high. Therefore two
+The estimate must not be too high after a program has changed `max_tokens` or the length of its answers. Therefore two
 estimates are computed, and the lower one is used. The first assumes that the calls in flight refund the same fraction
 of their reservations as earlier calls. The second assumes that they use as many tokens per call as earlier calls.
 """
@@ -27,9 +27,10 @@ HALF = 60.0
 class Refunds:
     """Sums over the calls that have ended: their number, their reservations, and the unused part of the reservations.
 
-    The sums predict the refunds of the calls in flight. Most of these are long calls, because a long call is in flight
-    for a longer time. Therefore each ended call has a weight: the seconds that it was in flight after the end of its
-    slot (a short part of the minute). A call that ended within its slot has the weight 0.
+    The sums predict the refunds of the calls in flight. Short calls end soon, so most calls in flight are long calls.
+    Therefore long calls must count more in the sums. The weight of each call is the number of seconds that it was in
+    flight after the end of its slot (a short part of the minute), at most 60. For example, a call that ended 20 seconds
+    after its slot has the weight 20.
     """
 
     __slots__ = ("calls", "reserved", "unused")
@@ -60,7 +61,9 @@ class Refunds:
         return max(0.0, reserved - used)
 
     def fade(self, seconds: float) -> None:
-        """Reduce the weight of the calls that have ended, because `seconds` have passed."""
+        """Reduce the weight of the calls that have ended, because `seconds` have passed. The weight halves in 60
+        seconds, so recent calls count most.
+        """
         part = 0.5 ** (seconds / HALF)
         self.calls *= part
         self.reserved *= part

@@ -24,8 +24,9 @@ MOST_NOISE = 0.1
 
 
 def most_by_noise(noise: float, calls: float) -> float:
-    """Return the largest number of rows that noise alone causes within FORGOTTEN seconds. `noise` is the fraction of
-    the calls that is throttled at random, and `calls` is the number of calls per second.
+    """Return the largest number of rows of throttles that noise alone probably causes within 30 seconds. Noise is
+    throttles at random: `noise` is the fraction of the calls that is throttled at random. `calls` is the number of
+    calls per second.
     """
     noise = min(noise, MOST_NOISE)
     next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # the probability that the row has one more throttle
@@ -34,8 +35,9 @@ def most_by_noise(noise: float, calls: float) -> float:
 
 
 class Rows:
-    """The recent rows of throttles. In a row, almost no call succeeds between two throttles. `before` is the evidence
-    from before the present row, and `estimate` is the estimated limit from before it.
+    """The recent rows of throttles. In a row, almost no call succeeds between two throttles. `estimate` is the
+    estimated limit before the present row. `before` is a pair of numbers from before the present row: the throttles
+    that were counted as evidence against the limit, and the resulting doubt about the limit.
     """
 
     def __init__(self, estimate: float) -> None:
@@ -47,14 +49,19 @@ class Rows:
         self._lowered_at = -inf
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
-        """Begin a row of throttles with the first throttle."""
+        """Begin a row of throttles when its first throttle arrives. In a row, almost no call succeeds between two
+        throttles. `before` and `estimate` are the evidence and the estimated limit from before this throttle (see
+        `Rows`).
+        """
         self._began, self._counted = now, False
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row of throttles among the recent rows. Return True if at least `enough` rows are now
-        counted, and then count only the present row. Return False if fewer rows are counted. Return None if the present
-        row was counted before.
+        """Count the present row of throttles among the recent rows. The older a row is, the less it counts: after 30
+        seconds, it counts about a third.
+
+        Return True if the count reaches `enough`. The present row is then the only one that remains counted. Return
+        False if the count is lower. Return None if the present row was counted before.
         """
         if self._counted:
             return None
@@ -67,9 +74,10 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after a row of throttles lowered it. Normally, this is the
-        argument `level`. If an earlier row lowered the rate a short time ago, the result is at most `lately`, the use
-        of the last minute.
+        """Return the level for a rate that is lowered because of a row of throttles. The level is the rate to which the
+        lowered rate later grows back. Normally, it is the argument `level`. If another row lowered the rate in the last
+        60 seconds, even the lowered rate was too high. In this case, the level is at most `lately`, the use of the last
+        minute.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

@@ -1,13 +1,14 @@
-"""Learn the slack: the fraction by which reservations can exceed the limit of the minute.
+"""Learn the slack: the fraction by which reservations can exceed the limit of the minute. For example, with a slack of
+0.5, calls can reserve 1.5 times the limit.
 
 A call reserves `max_tokens`, and may use far less. If answers take long, such reservations fill the minute with tokens
 that are never used. A service with a bucket returns these tokens when the call ends, so it accepts reservations beyond
 the limit of the minute. A service that counts the tokens of each minute refuses such reservations. To find out which
 kind of service it is, the slack grows step by step while reservations delay calls.
 
-Some throttled calls needed more tokens in a minute than the service has ever accepted. The throttles of these calls are
-counted separately (`doubts`). If there are more of them than usual, the service counts the tokens of each minute. The
-slack is then 0 for some time.
+A throttle is evidence against the slack if the minute, with the throttled call, would have contained more tokens than
+the service has ever accepted in a minute. These throttles are counted separately (`doubts`). If there are many of them,
+the service probably counts the tokens of each minute. The slack is then 0 for at least 60 seconds.
 
 A service that counts the last 60 seconds never accepts more than the limit in any 60 seconds. If the service has
 accepted more for over a minute, without a break, it certainly does not count the last 60 seconds.
@@ -44,7 +45,9 @@ LOOK = 1.0
 
 
 class Slack:
-    """The slack: `share` is the fraction by which the reservations of calls can exceed the limit of the minute."""
+    """The slack: `share` is the fraction by which the reservations of calls can exceed the limit of the minute. For
+    example, if `share` is 0.5, calls can reserve 1.5 times the limit. They will probably use less than they reserve.
+    """
 
     def __init__(self) -> None:
         self.share = 0.0
@@ -55,8 +58,10 @@ class Slack:
         self._doubts = Doubts()
 
     def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
-        """Increase the slack (the fraction by which reservations can exceed the limit of the minute) if reservations
-        delay calls now. Return the slack. If the service counts fixed minutes, the slack is 0.
+        """Return the slack (the fraction by which reservations can exceed the limit of the minute).
+
+        If calls wait now because other calls have reserved tokens, increase the slack first. If the service counts
+        fixed minutes, set the slack to 0.
         """
         if counts.fixed:  # use in fixed minutes is no evidence about a bucket
             self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
@@ -68,9 +73,12 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Use a throttle as evidence. Return True if the slack explains it: reservations exceeded the limit, and the
-        call needed more tokens in a minute than the service has ever accepted. Otherwise return False. After too many
-        of these throttles, set the slack to 0.
+        """Use a throttle as evidence about the slack (the fraction by which reservations can exceed the limit of the
+        minute).
+
+        Return True if the slack explains the throttle; otherwise return False. The slack explains it if the last
+        minute, with the throttled call, would have contained more tokens than the service has ever accepted in a
+        minute. After too many of these throttles, set the slack to 0.
         """
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
@@ -83,15 +91,18 @@ class Slack:
         return tried
 
     def fail(self, now: float) -> None:
-        """Set the slack to 0 for some time, so that reservations stay within the limit of the minute."""
+        """Set the slack to 0, so that reservations stay within the limit of the minute. The slack stays 0 for 60
+        seconds after the first failure. Each further failure makes this time four times as long, up to an hour.
+        """
         self.share = self._passed = 0.0
         self._due = now + self._rest
         self._rest = min(LONGEST, self._rest * LONGER)
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Set the slack (the fraction by which reservations can exceed the limit of the minute) to `share` again. The
-        caller has found that the slack did not cause the throttles.
+        """Set the slack (the fraction by which reservations can exceed the limit of the minute) to `share` again, its
+        value before a trial. In a trial, the slack is 0, to see whether throttles stop. This trial did not show that
+        the slack was the cause of the throttles.
         """
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)
@@ -100,8 +111,9 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return True if, for more than a minute, every period of 60 seconds has contained more than the limit;
-        otherwise return False. A service that counts a sliding minute would have refused calls in this time.
+        """Return True if the service certainly does not count a sliding minute (the last 60 seconds); otherwise return
+        False. It is certain if the last 60 seconds have contained more than the limit at each check, for more than a
+        minute. A service that counts a sliding minute would have refused calls in this time.
         """
         return now - self._low_at > PROVEN
 

@@ -49,9 +49,9 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the pace of the next calls, in units (requests or tokens) per second. It is the highest rate at which the
-    free units (`room`) last until older calls leave the minute. At a higher pace, calls would stop and start again in
-    each minute.
+    """Return the pace of the next calls, in units (requests or tokens) per second: the highest rate at which calls need
+    not stop. Calls use the free units (`room`). Further units become free only when older calls are a minute old. At a
+    higher pace, calls would use `room` too early, and would stop and start again in each minute.
     """
     found = inf
     for slot in slots:

@@ -51,12 +51,14 @@ class Snapshot:
     * `used`: for each dimension (requests and tokens), the use in the last minute.
     * `estimates`: for each dimension, the estimated limit per minute of this process.
     * `reasons`: for each dimension, a text that explains the estimate.
-    * `bursts`: for each dimension, the number of seconds whose quota can be used at once.
+    * `bursts`: for each dimension, the amount of quota that can be used within a moment. For example, 5 means the quota
+      of 5 seconds.
     * `waiting`: for each priority, the number of waiting calls.
-    * `consumers`: for each priority, the use in tokens per minute.
+    * `consumers`: for each priority, the recent use in tokens.
     * `in_flight`: the number of calls in flight.
     * `outstanding`: the number of tokens that the calls in flight have reserved.
-    * `stalled`: True if no call has succeeded for so long that a full minute of the quota cannot be the cause.
+    * `stalled`: True if a row of throttles has lasted more than 90 seconds. A full minute of the quota cannot be the
+      cause, because the service would accept calls again after 60 seconds.
     """
 
     used: Mapping[str, float]
@@ -74,10 +76,11 @@ class Snapshot:
 class Needs:
     """The part of a shared quota that a process needs, and what the process reports to the store.
 
-    * `told`: for each priority and tenant, the fraction of the quota that the calls of the process need.
+    * `told`: the needs that the process reports. A need is the fraction of the quota that the calls of one priority and
+      tenant need.
     * `waiting`: the priorities and tenants that have waiting calls.
-    * `limits`: tuples (name, value) of what the process knows: limits, noise (the fraction of random throttles) and
-      burndown (quota tokens per output token).
+    * `limits`: what the process has learned, as tuples (name, value). The values are limits, noise (the fraction of
+      random throttles) and burndown (quota tokens per output token).
     * `rate`: the calls per second of the process.
     * `uses`: the use by the process in the last minute, as tuples (age in seconds, requests, tokens).
     * `free`: the numbers of requests and tokens that the process could use immediately.
@@ -149,8 +152,9 @@ def needed(
 
 
 def _told(needs: list[Need]) -> tuple[Need, ...]:
-    """Return the needs as they are reported to the store. The needs of calls without tenant and of the largest tenants
-    are reported separately. The needs of the other tenants of a priority are added up.
+    """Return the needs as they are reported to the store. The report contains a separate need for the calls without
+    tenant and for each of the 64 tenants with the largest needs. The needs of all other tenants of a priority are added
+    up, so that the report stays small.
     """
     named = [need for need in needs if need.tenant and need.tenant != OTHERS]
     kept = set(heapq.nlargest(NAMED, named, key=attrgetter("need")))

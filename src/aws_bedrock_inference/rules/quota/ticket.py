@@ -56,8 +56,11 @@ class Ticket:
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait of this ticket's call. The method sets a flag, and then calls the attached function. If `attach`
-        runs at the same time, `attach` sees the flag or its function is called, so no wake is lost.
+        """End the wait of this ticket's call. The method first sets a flag, and then calls the function that `attach`
+        has registered.
+
+        If `attach` runs in another thread at the same time, the wake is not lost. `attach` first registers its
+        function, and then reads the flag. Therefore this method calls the function, or `attach` returns False, or both.
         """
         self._woken = True
         if self._wake is not None:
@@ -84,11 +87,12 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the priority under which calls of `priority` are counted. `levels` contains the priorities that are
-    already counted.
+    """Return the priority at which a call of `priority` waits or is counted. `levels` contains the priorities that are
+    already in use.
 
-    At most `LEVELS` priorities are counted separately, because each admission looks at all of them. After that, a new
-    priority is counted under the next larger priority in `levels`, or under the largest one if none is larger.
+    Normally, the result is `priority` itself. But at most 64 priorities (`LEVELS`) can be in use, because each
+    admission examines all of them. If `priority` would be one too many, the result is the next larger priority in
+    `levels`. If `levels` contains no larger one, the result is the largest.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
@@ -97,8 +101,8 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 42 seconds. At a
-    steady rate, the weighted sum is the number of tokens per minute.
+    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 42 seconds: 1,000 tokens
+    count as 500 after 42 seconds. At a constant rate, the weighted sum is therefore the number of tokens per minute.
 
     If there are more than `LEVELS` priorities, further priorities are counted under existing ones (see `level`). If
     there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.
@@ -125,14 +129,16 @@ class Consumers:
         self._used[key] = self._used.get(key, 0.0) + used * 2.0 ** ((now - self._began) / HALF)
 
     def minute(self, now: float) -> dict[float, int]:
-        """Return the use of each priority, in tokens per minute."""
+        """Return the recent use of each priority, in tokens. `Consumers` explains how uses are weighted."""
         total: dict[float, float] = {}
         for (priority, _), used in self.by_tenant(now).items():
             total[priority] = total.get(priority, 0.0) + used
         return {priority: round(used) for priority, used in total.items()}
 
     def by_tenant(self, now: float) -> dict[tuple[float, str], float]:
-        """Return the use of each priority and tenant, in tokens per minute. Uses below one token are left out."""
+        """Return the recent use of each priority and tenant, in tokens. `Consumers` explains how uses are weighted.
+        Uses below one token are left out.
+        """
         if len(self._used) > LEVELS:
             self._begin(now)
         kept = 2.0 ** ((self._began - now) / HALF)

@@ -25,7 +25,7 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class View:
     """The members of a shared quota, sorted by name, and the limits that they share. `limits` contains tuples
-    (dimension, units per minute, stamp). The stamp counts the changes of the limit.
+    (dimension, units per minute, stamp). The stamp counts the values that the limit has had.
     """
 
     members: tuple[Seen, ...]

@@ -54,12 +54,14 @@ TOLERANCE = 1e-6
 
 
 class Window:
-    """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    A limit is configured, and then never exceeded, unless `listed` contains the name of its dimension (requests or
-    tokens). It is then a value from Service Quotas.
+    """The limits of requests and tokens per minute, and the slots. A slot counts the requests and tokens of a short
+    part of the minute.
+
+    `listed` contains the dimensions ("requests", "tokens") whose limits are values from Service Quotas. All other
+    limits are configured, and never exceeded.
 
     If no limit is set, requests start at a moderate rate. While this rate delays calls, it nearly doubles each second.
-    After a throttle, the limit of the throttled dimension is estimated.
+    The first throttle shows which dimension has a limit: requests or tokens. From then on, this limit is estimated.
     """
 
     def __init__(
@@ -130,7 +132,9 @@ class Window:
             self.requests.used += requests
 
     def inherit(self) -> None:
-        """Continue the parent's use of the minute in a forked child. Tokens that the parent reserved count as used."""
+        """In a forked child, copy the parent's use of the last minute. Tokens that the parent's calls have reserved
+        count as used, because the child does not learn how many tokens these calls refund.
+        """
         self.outstanding = 0.0
         self.forks += 1
         slots = []
@@ -143,8 +147,10 @@ class Window:
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
         """Use the fraction `share` of a shared quota until the time `until`. `limits` contains the limits that other
-        members estimate. `gone` is the use by members that left or stopped renewing, or None if it is unknown. The
-        fraction `share` of `gone` counts as used.
+        members estimate.
+
+        `gone` is the use by members that left or stopped renewing, or None if it is unknown. The members share this
+        use: this process counts the fraction `share` of it as its own use.
         """
         self.leased_until = until
         self.refresh(now)
@@ -163,16 +169,17 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls are in flight. Call this method when this process has left a
-        shared quota, because the other members then count this use.
+        """Delete the recorded use of the last minute, unless calls are in flight. Call this method when this process
+        has left a shared quota. The store then passes the use to all members, and this process would count it twice if
+        it joined again.
         """
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end, self.forks)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return the use by this process in the last minute, as tuples (age in seconds, requests, tokens). The uses
-        within each `STEP` seconds of age are added up.
+        """Return the use by this process in the last minute, as tuples (age in seconds, requests, tokens). Each tuple
+        contains the sum of the uses in a period of 2 seconds (`STEP`).
         """
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
@@ -226,7 +233,9 @@ class Window:
         self.requests.renew(seconds, requests, calls, admitted=self.admitted)
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until a call of `tokens` fits. If a limit delays the call, mark this limit."""
+        """Return the seconds until a call of `tokens` fits. If a limit delays the call, set the attribute `held_back`
+        of this limit to True.
+        """
         self.refresh(now)
         wait = 0.0
         if self.requests.free < 1.0 - TOLERANCE:
@@ -239,7 +248,8 @@ class Window:
 
     def earliest(self, tokens: float, ahead: int) -> float:
         """Return the shortest possible wait, in seconds, of a call that has `ahead` calls before it in the queue. The
-        tokens that calls in flight have reserved count as free. Other processes are not considered.
+        shortest wait assumes that calls in flight refund all tokens that they have reserved, and that other processes
+        use no quota.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
@@ -265,9 +275,9 @@ class Window:
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
-        """Use the throttle of a call of `tokens` as evidence about a limit. `name` is the throttled dimension. The call
-        was admitted `age` seconds ago. `in_a_row` is the position of the throttle in its row of throttles (see
-        `Throttle`), or 0 if the throttle counts as one with the previous throttle.
+        """Use the throttle of a call of `tokens` as evidence about a limit. `name` is the throttled dimension (requests
+        or tokens). The call was admitted `age` seconds ago. `in_a_row` is the position of the throttle in its row of
+        throttles, or 0 (see `Throttle`).
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
