@@ -115,7 +115,7 @@ class Degrade(Ordered):
 
 def may_be_degraded(fault: Fault) -> bool:
     """Return True if a substitute can replace the answer of a call that failed with this fault; otherwise return False.
-    It cannot if the caller must correct something, such as the request.
+    If the caller must correct something, such as the request, the result is False.
     """
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False
