@@ -47,7 +47,7 @@ class Degrade(Ordered):
     The substitute replaces only faults that the caller does not need to correct: faults of the service and the network,
     throttles, a deadline, an open circuit, a full queue. It does not replace these faults:
 
-    * The request is invalid, denied or filtered.
+    * The request is invalid, denied or filtered, or its model does not exist.
     * The quota can never admit the call.
     * The client is closed.
     * A part of a stream was already delivered.
