@@ -27,7 +27,8 @@ class Listeners(Locked):
     """The listeners of one client, or of the whole process.
 
     * `always`: listeners that are called first. They receive no events about starts and attempts.
-    * `beyond`: other `Listeners`, to which all events are passed on. For a client, these are the ones of the process.
+    * `beyond`: other `Listeners`, to which all events are passed on. For example, a client passes all events on to the
+      listeners of the process.
     * `heard`: True if a listener wants the end of successful calls. Otherwise this event is not created.
     * `watched`: True if a listener also wants the start and the attempts of calls. Otherwise these events are not
       created.
@@ -66,8 +67,8 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """Announce that the object `within` passes its events to these listeners. When these listeners change,
-        `within` computes `heard` and `watched` again.
+        """Register `within`: other `Listeners` that pass their events on to these listeners. When these listeners
+        change, `heard` and `watched` of `within` are computed again, because they depend on these listeners.
         """
         with self._lock:
             self._within.add(within)
@@ -115,7 +116,9 @@ class Listeners(Locked):
 
 
 def _name(listener: Listener) -> str:
-    """Return a listener's name. Its repr is not used, because it may contain values that the user bound to it."""
+    """Return the name of a listener for the log. The listener's repr is not used, because it can contain secrets. For
+    example, the repr of a `functools.partial` contains the partial's arguments.
+    """
     name: str = getattr(listener, "__qualname__", type(listener).__qualname__)
     return name
 

@@ -2,11 +2,12 @@
 
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
-ERROR: a dead letter that could not be stored. WARNING: retries, an open circuit, a lost store and failed calls. These
-are not an ERROR, because either the call continues or an exception reports the failure. stamina and urllib3 also log
-retries as warnings; botocore logs them at DEBUG among thousands of other lines. INFO: throttles after which the quota
-policy sends the call again, filtered content, and the recovery of a circuit, a route or a store. DEBUG: calls that
-succeed, wait, or are ended by the program.
+* ERROR: a dead letter that could not be stored.
+* WARNING: retries, an open circuit, a store that fails, and failed calls. A failed call is not an ERROR, because the
+  caller also receives an exception.
+* INFO: throttles after which the quota policy sends the call again, filtered content, and the recovery of a circuit, a
+  route or a store.
+* DEBUG: calls that succeed, wait, or are ended by the program.
 
 A line contains routes, codes, causes, counts and request ids. It contains no prompt, answer or credential. It also
 contains no message of the service, because the message can quote the request. The record's attribute `bedrock` has the

@@ -63,8 +63,8 @@ class FilteredContent:
     * `categories`: the names of what was filtered, from the guardrail's trace, the model's refusal or the reasons of
       blocked pictures. It can be empty: the service sends the trace only if the request enables it.
     * `enforced_by`: the guardrails that intervened.
-    * `partial`: True if words or pictures were removed and the rest is the answer. For words, only the guardrail's
-      trace shows this. Without a trace, `partial` is False, as for an answer that was completely blocked.
+    * `partial`: True if only some words or pictures were removed, and the answer contains the rest. Only the
+      guardrail's trace shows that words were removed. Without this trace, `partial` is False for words.
     """
 
     source: Source
@@ -84,9 +84,10 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route on which a call failed, before the call continued on another route. It contains the fault, the number of
-    requests that were sent on this route, and their usage if the service reported it. The usage matters because AWS
-    also charges for an answer that was filtered.
+    """A route on which a call failed, before the call continued on another route.
+
+    `attempts` is the number of requests that were sent on this route. `usage` is their usage if the service reported
+    it. For example, a filtered answer has a usage, and AWS charges for it.
     """
 
     route: Route
@@ -136,8 +137,8 @@ class Interrupted(NamedTuple):
 
 
 class Replaced(NamedTuple):
-    """An item of a stream: the content was filtered, and `message` replaces all earlier items, which are not part of
-    the answer. `shown` is the number of characters of text in the earlier items.
+    """An item of a stream: the content was filtered. The earlier items of the stream are not part of the answer:
+    `message` replaces them. `shown` is the number of characters of text in the earlier items.
     """
 
     message: str

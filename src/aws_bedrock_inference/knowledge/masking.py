@@ -1,12 +1,13 @@
 """Remove secrets from a text before the text is shown, stored or sent.
 
 Every text that leaves this package passes through `masked`, because services repeat parts of requests, clients quote
-headers, and people paste logs. A secret is recognized by its form (`AKIA...`, a JWT, a private key), or by a name and a
-separator before it. The names are searched in the spellings of AWS's SDKs and of programs that print secrets.
+headers, and people paste logs. A secret is recognized by its form (`AKIA...`, a JWT, a private key), or by a name
+before it, as in `password: VALUE`. A name can have several spellings, such as `SecretAccessKey` and
+`aws_secret_access_key`.
 
-Each pattern takes linear time: every repetition is limited, or ends at a character that it cannot contain. A pattern is
-used only if the text contains one of the pattern's hints, which are short words. The search for all hints takes one
-nanosecond per byte.
+The time of the search grows only in proportion to the length of the text. To save time, most search patterns
+have hints, which are short words such as `bearer`. Such a pattern is used only if the text contains one of its hints.
+The search for all hints takes one nanosecond per byte.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _PLAIN = r"[^\s\"'`,;&|│){}\[\]<>\\%]|%(?!2[267C]|3B|7D)|&(?!\w)"
 
 def _named(names: str, least: int, scheme: str = "") -> str:
     """Return the pattern that finds the value after one of the `names`, such as `password: VALUE`. A value has at least
-    `least` characters. `scheme` matches a prefix of the value that is not masked.
+    `least` characters. `scheme` matches a word, such as `Bearer`, that can precede the value and is not masked.
     """
     return rf"""(?ix)(?P<before>(?:{names}){_TO_VALUE}(?=\S)(?:{scheme}))
         (?:(?P<quote>{_QUOTE})(?:{scheme}){_PLAIN_WORD}(?:(?!(?P=quote))(?:\\.|.)){{{least},16384}}

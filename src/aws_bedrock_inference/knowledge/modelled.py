@@ -3,21 +3,21 @@ description of a service's API in botocore. A "trait" marks an error in a model 
 fault of the service or the sender.
 
 `python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`: for each code, the services, the HTTP
-status, whose fault the error is, and the retry trait. Descriptions are read from the installed botocore when needed. If
-`modelled.json` does not contain a code, an installed botocore of another version is searched.
+status, whose fault the error is, and the retry trait. Descriptions are read from the installed botocore when needed.
 
-The first rule that applies decides:
+The first rule that applies decides. RETRY_LIMITED means one or a few more attempts.
 
 * A throttle, by its trait or its name, is RETRY.
 * An error without a retry trait whose name contains a quota or a limit is FAIL, because waiting does not change a fixed
-  limit. If the limit can be a rate, the error is RETRY_LIMITED. This is so with status 429, and for the code
-  `LimitExceededException`, which the SDKs retry.
+  limit. But status 429 and the code `LimitExceededException` can also mean a rate limit. With this status or code, the
+  error is RETRY_LIMITED.
 * An error with a retry trait, with status 408 or 429, or with a name such as RequestTimeout, is RETRY.
 * An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
-* An error with the trait `fault` is RETRY if it has no status. With a status it is RETRY_LIMITED: no SDK retries it.
+* An error with the trait `fault` is RETRY if the model states no status. If the model states another status than those
+  above, the error is RETRY_LIMITED, because no SDK retries it.
 * An error about a state that can change is RETRY_LIMITED. It has status 409, 423, 424 or 425, or a name such as InUse,
   NotReady or Concurrent. With a name such as AlreadyExists, Duplicate or Mismatch, the error is FAIL.
-* Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
+* Everything else is FAIL, because the same request fails again.
 """
 
 from __future__ import annotations
@@ -93,8 +93,11 @@ class Modelled:
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
     """Return the errors with this code in AWS's service models, one for each service. `service` is any name that AWS
-    uses. With `fresh`, a code that is not in `modelled.json` is also searched in an installed botocore of another
-    version. This takes one second.
+    uses.
+
+    The errors are read from `modelled.json`, which was written from one version of botocore. If the file does not
+    contain the code, and the installed botocore has another version, the installed botocore is searched. This takes one
+    second. With `fresh=False`, only the file is searched.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:

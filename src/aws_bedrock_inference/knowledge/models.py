@@ -142,7 +142,7 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
     all belong to the same model.
 
     The pool is `global` if an ARN has no Region. Otherwise, it is `geographic` if an ARN has a Region other than
-    `region`.
+    `region`. If all ARNs have the Region `region`, it is `on-demand`.
     """
     targets = {_split(arn).base for arn in model_arns}
     if len(targets) != 1:

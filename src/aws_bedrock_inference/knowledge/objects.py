@@ -82,8 +82,10 @@ def _record(element: Any) -> Any:
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:
-    """Return the start and the end of the outermost JSON object that contains the line. If the whole log is one array
-    of events, return the outermost object inside this array. The result is None if no such object is found.
+    """Return the start and the end of the outermost JSON object that contains the line at position `line`. The start is
+    not before `floor`. The result is None if no such object is found.
+
+    If the log is one large array of events, the result is the event that contains the line.
     """
     if not _MEMBER.match(buffer, line):
         return None

@@ -110,8 +110,8 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
 def _on_the_way(fault: Fault, origin: Origin) -> Fault:
     """Return `fault` with the origin `origin`, which is the network or this machine.
 
-    If the origin is this machine, the cause of the fault is also replaced: a resource of the machine is exhausted. A
-    fault with an unknown cause keeps this cause.
+    If the origin is this machine, the result also gets the cause `machine-exhausted`: the machine lacks a resource,
+    such as memory. Only the cause `unknown` is not replaced.
     """
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)
@@ -144,8 +144,8 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
     """Return the source of credentials that failed, and the source's operation, or None if no source failed.
 
-    The first exception in the chain of causes that names an operation or an endpoint decides. Later exceptions in the
-    chain are ignored, because the program may have handled them.
+    The chain of causes begins with the newest exception. The first exception in it that names an operation or an
+    endpoint decides. The older exceptions are ignored, because the program may have handled them.
     """
     for link in links:
         operation = attribute(link, "operation_name")

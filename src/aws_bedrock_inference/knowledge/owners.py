@@ -32,10 +32,11 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     following are searched in this order, and the first that is found decides:
 
     * marks of servers that implement AWS's protocols; they come first, because such servers also use AWS's codes;
-    * facts that an exception, a client or the caller stated, and codes or sentences that only AWS uses: they prove AWS;
+    * proofs of AWS: a code or a sentence that only AWS uses, or a code, service or operation that an exception, a
+      client or the caller stated;
     * marks that only AWS writes;
     * marks of other programs;
-    * the name AWS, then names of other vendors. A client of another vendor can call AWS, so AWS is first.
+    * the name AWS, then names of other vendors. A text with both comes from a vendor's client that called AWS.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if stand_in := _marked(seen.words, "stand_ins"):
@@ -85,8 +86,9 @@ def _own_codes() -> frozenset[str]:
 
 @cache
 def _marks(kind: str) -> tuple[list[str], Parts]:
-    """Return a list of programs, and an index that searches a text for marks. A mark is a string that shows which
-    program wrote a text. The index yields the number of each mark. The list contains the mark's program at this number.
+    """Return a list of programs, and an index of marks. A mark is a string that shows which program wrote a text. The
+    index searches a text for marks, and yields the number of each mark that it finds. For example, if it yields 5,
+    element 5 of the list is the program that wrote the text.
 
     If `kind` is `stand_ins`, these are the marks of servers that implement AWS's protocols. Otherwise, these are all
     other marks.

@@ -133,7 +133,12 @@ class LogScan:
         return block
 
     def _search(self, *, last: bool) -> None:
-        """Count the complete events (log messages) with errors, and retain the bytes that later events can need."""
+        """Count the complete events (log messages) with errors in the bytes that were not searched before.
+
+        The bytes of an incomplete event remain for the next search. Some kilobytes before them also remain, because
+        they can contain the first line of the event, or its time. `last` is True at the end of the log, where the last
+        event is complete.
+        """
         buffer, done = self._rest, 0
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1

@@ -59,11 +59,17 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that have an operation of this name, and whether the name alone is a proof of them. Services
-    outside the catalogue are returned only if no service of the catalogue has the operation.
+    """Return the services that have an operation of this name, and True if an error of the operation certainly comes
+    from one of them, otherwise False.
 
-    The name is a proof if exactly one service of the catalogue has the operation and no other service has it. The name
-    is also a proof if only services outside the catalogue have the operation.
+    The error catalogue describes only some services of AWS. Therefore there are three cases:
+
+    * Only one service has the operation, and it is in the catalogue: return this service and True.
+    * Several services have the operation, and at least one of them is in the catalogue: return those in the catalogue,
+      and False.
+    * Only services outside the catalogue have the operation: return these services and True.
+
+    If no service has the operation, return no services and False.
     """
     here = catalogue().operations.get(operation)
     if here is None:
@@ -74,8 +80,8 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
 
 @cache
 def _foreign() -> dict[str, tuple[str, ...]]:
-    """Return a dictionary from the name of an operation to the services that have the operation. It contains only
-    services outside the catalogue, and operations that no service of the catalogue has.
+    """Return a dictionary from the name of an operation to the AWS services that have the operation. An operation is
+    omitted if a service of the error catalogue has it. Therefore no service of the catalogue is in the dictionary.
     """
     found: dict[str, tuple[str, ...]] = {}
     for service, names in json.loads(text_of_file("foreign_operations.json")).items():

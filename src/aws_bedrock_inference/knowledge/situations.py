@@ -1,8 +1,9 @@
-"""Select the remedies of a cause that apply to one text. A "step" is a remedy with the conditions under which it is
-shown.
+"""Select the remedies that fit the text of one error, from all remedies of the error's cause. A "step" is a remedy with
+the conditions under which it is shown.
 
-A step whose conditions do not match the text is omitted. In a command, values from the text replace the placeholders. A
-command that creates or deletes something is omitted, unless the failed call was the operation that the command runs.
+A step whose conditions do not match the text is omitted. Names in braces in a remedy are replaced by values from the
+text. A command that creates or deletes something is omitted, unless the failed call was the operation that the command
+runs.
 """
 
 from __future__ import annotations
@@ -39,12 +40,13 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
     """Yield the remedies that apply to the text of an error. Names in braces in a remedy are replaced by values from
     the text.
 
-    A step is a remedy with conditions. The first step without the pattern `when` is the general remedy. Each step
-    before the general remedy is for one individual message.
-    * If such a step matches and contains values from the text, the general remedy is omitted, because it is less
-      helpful.
-    * If `text` is only a code or the name of a cause, it cannot match a message. The steps before the general remedy
-      are then omitted.
+    A step is a remedy with conditions. The general remedy is the first step without the pattern `when`. The steps
+    before it are for individual messages: in each of them, `when` matches one message.
+
+    * If such a step matches and its remedy quotes values from the text, the general remedy is omitted. It would be less
+      helpful than this step.
+    * If `text` is only a code or the name of a cause, it contains no message. The steps before the general remedy are
+      then omitted.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -84,7 +86,9 @@ def _listed(values: list[str]) -> str:
 
 
 def _named(do: str, names: dict[str, str]) -> str:
-    """Return a sentence in which the names in braces are replaced by the values from a text."""
+    """Return the sentence `do` of a remedy. In it, each name in braces is replaced by the name's value in `names`, with
+    secrets masked.
+    """
     shown = {name: masked(value, accounts=True) if value.isprintable() else "…" for name, value in names.items()}
     return _NAMED.sub(lambda each: shown[each[1]], do)
 
@@ -101,7 +105,8 @@ def fitting(run: str, error: Asked) -> str:
     search gets the option `--region us-east-1`.
 
     The result is empty for a command that creates or deletes something, unless the failed call was the operation that
-    the command runs. If the text of the error is only a code, such a command is also returned.
+    the command runs. An error text that is only a code does not show the failed call. For such a text, the command is
+    always returned.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

@@ -53,10 +53,13 @@ def milliseconds(value: object) -> float | None:
 
 
 def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    """Return the two waits that an error states, in seconds, or None for a wait that is not stated.
+    """Return the values of a fault's `retry_after` and `suggested_wait`: two waits in seconds that an error states. A
+    wait that the error does not state is None.
 
-    The first wait is the value of a fault's `retry_after`. The second wait is the value of `suggested_wait`, which is
-    from the header `x-amz-retry-after`. `response` is boto3's dictionary of the error, if the error has one.
+    * `retry_after` is from the header `Retry-After` or `retry-after-ms`, or from the body.
+    * `suggested_wait` is from the header `x-amz-retry-after`.
+
+    `response` is boto3's dictionary of the error. If it is None, the headers are read from `x`.
     """
     if response is not None:
         metadata = response.get("ResponseMetadata")

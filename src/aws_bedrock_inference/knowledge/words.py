@@ -1,6 +1,8 @@
-"""Prepare texts for a fast search for thousands of phrases ("parts"). A "normal" text is lower case, has single spaces,
-and has `'` in place of typographic apostrophes. The "clues" of a text are its words and pieces of four characters,
-which the search looks up.
+"""Prepare texts for a fast search for thousands of phrases ("parts").
+
+A "normal" text is lower case, has single spaces, and has `'` in place of typographic apostrophes. A "clue" of a text is
+one of its words, or one of the pieces of four characters into which the text is cut. The clues of a text show quickly
+which phrases the text cannot contain.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ def clues(text: str) -> set[str]:
 class Parts:
     """Thousands of phrases ("parts"), and a fast search for all of them in one text.
 
-    A phrase is compared with a text only if the text contains the "clues" of the phrase. These clues depend on the
-    length of the phrase:
-    * Three or more words: the clues are all words between the first and the last word. The text must contain all of
-      them, and the longest is looked up first. The first and the last word are not clues, because in the text they can
-      be parts of longer words.
-    * One or two words: the clues are four pieces of the phrase, each of four characters. They begin at the first,
-      second, third and fourth character. At least one of them is a clue of every text that contains the phrase.
-    * One or two words with fewer than seven characters: no clues. The phrase is compared with every text.
+    A phrase is compared with a text only if the "clues" of the text (see `clues`) show that the text can contain
+    the phrase. The condition depends on the length of the phrase:
+
+    * Three or more words: all words between the first and the last word must be clues of the text. The longest of them
+      is looked up first. The first and the last word are not looked up, because in the text they can be parts of longer
+      words.
+    * One or two words: one of four pieces of the phrase must be a clue of the text. Each piece has four characters, and
+      the pieces begin at the first, second, third and fourth character of the phrase. The text is cut after every
+      fourth character. So if the text contains the phrase, at least one of these pieces is also a piece of the text.
+    * One or two words with fewer than seven characters: no condition. The phrase is compared with every text.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:

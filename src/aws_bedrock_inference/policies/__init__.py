@@ -82,15 +82,17 @@ def standard(
     * `dead_letters`: a `DeadLetter`, which stores each call that has failed permanently, so that you can send it
       again. It stores the call even if `degrade` returns a substitute.
     * `profiles`: a `Models`. A model that does not accept on-demand calls is then called through the inference
-      profile of its geography (see `GeographicProfile`). Without it, the service's error is raised, because a call
-      through a profile can be answered in another Region.
+      profile of its geography (see `GeographicProfile`). Another Region can answer such a call. Without `profiles`,
+      the service's error is raised.
     * `max_cost`: the maximum cost of all calls together, in US dollars (see `MaxCost`).
     * `request_metadata`: a `RequestMetadata`, which sends the caller's context with each call.
 
     `retry="outside"` is for programs in which another component retries and waits, such as a workflow engine or a task
     queue. The exception has two attributes for that component. `decision` states whether the same request can succeed
-    in a retry. `retry_after` is the number of seconds to wait first, or None if no wait is known. A call that the quota
-    refused is special: its decision is FAIL, but if `retry_after` is set, it can be sent again after this time.
+    in a retry. `retry_after` is the number of seconds to wait first, or None if no wait is known.
+
+    One case is special: if the quota refused a call, `decision` is FAIL. If `retry_after` is also set, the component
+    can still send this call again after the wait.
 
     The function `load` reads the same options from a file. Raises `ValueError` for an option of the wrong type.
     """

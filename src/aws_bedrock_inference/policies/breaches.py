@@ -38,8 +38,8 @@ def is_shut(fault: Fault) -> bool:
     """Return True if a fault shows that no call on its route can succeed until somebody corrects the setup; otherwise
     return False. The causes are wrong credentials, a wrong certificate and missing permissions.
 
-    This function is used only for the targets of a `Fallback`. If the route that the caller requested has such a fault,
-    the caller receives the exception, and the health of the route does not change.
+    A target of a `Fallback` counts as unhealthy after several such faults. This function is not used for the route that
+    the caller requested.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe

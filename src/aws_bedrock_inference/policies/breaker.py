@@ -43,8 +43,8 @@ class Breaker(Ordered):
 
     Only faults of the service are counted. Throttles, models that are still loading and invalid requests never open a
     circuit. Faults of credentials, DNS, proxies, TLS or this machine do not open it either. A refused or timed-out
-    connection to the endpoint is counted, because each further call would wait for a connection in vain. A `Fallback`
-    can then send calls to another Region.
+    connection to the endpoint is counted, because further calls would also wait for a connection and fail. While the
+    circuit is open, a `Fallback` can send calls to another Region.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`. Raises `ValueError` for invalid options.
     """

@@ -247,8 +247,8 @@ class Cache(Ordered):
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. If the answer is expired, it replaces a failed request, and `fault` is the fault of
-        this request. `failed` is the outcome of the failed request, or None if another call sent it.
+        """Deliver a stored answer. An expired answer is delivered only after a failed request for a new answer: `fault`
+        is the fault of this request. `failed` is the outcome of the request, or None if another call sent the request.
         """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))

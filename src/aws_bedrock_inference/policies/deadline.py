@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
 
 class Deadline(Ordered):
-    """A limit for the total time of a call. It applies to calls that have no deadline of their own: such a call must
-    end at most `seconds` after its arrival.
+    """A limit for the total time of a call. A call without its own deadline must end at most `seconds` after its
+    arrival. If a call has its own deadline, that deadline applies instead.
 
-    * `seconds`, default 900: long enough to generate many thousand tokens and to wait a minute or two for quota. It is
-      short enough that a call for which nobody waits any more ends by itself. `math.inf` removes the limit.
+    * `seconds`, default 900. In 15 minutes, a model can generate many thousand tokens, even after a wait of a minute or
+      two for quota. The limit also ends calls whose callers no longer wait. `math.inf` removes the limit.
 
-    If a call has its own deadline, that deadline applies instead.
-
-    Refuses with `DeadlineTooClose` a call whose deadline has passed. Emits nothing. Raises `ValueError` for an invalid
-    number.
+    If the deadline of a call has already passed, the call is refused with `DeadlineTooClose`. Emits nothing. Raises
+    `ValueError` for an invalid number.
     """
 
     def __init__(self, seconds: float = 900.0) -> None:

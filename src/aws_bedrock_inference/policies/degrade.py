@@ -47,7 +47,7 @@ class Degrade(Ordered):
     The substitute replaces only faults that the caller does not need to correct: faults of the service and the network,
     throttles, a deadline, an open circuit, a full queue. It does not replace these faults:
 
-    * The request is invalid, denied or filtered.
+    * The request is invalid, denied or filtered, or its model does not exist.
     * The quota can never admit the call.
     * The client is closed.
     * A part of a stream was already delivered.
@@ -115,7 +115,7 @@ class Degrade(Ordered):
 
 def may_be_degraded(fault: Fault) -> bool:
     """Return True if a substitute can replace the answer of a call that failed with this fault; otherwise return False.
-    It cannot if the caller must correct something, such as the request.
+    If the caller must correct something, such as the request, the result is False.
     """
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False
