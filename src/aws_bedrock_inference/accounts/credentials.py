@@ -138,8 +138,9 @@ class RoleCredentials(DeferredRefreshableCredentials):
         raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
 
     def _source_replaced(self) -> bool:
-        """Return whether the access keys have been replaced since STS refused them, for example in
-        `~/.aws/credentials`.
+        """Return whether the access keys have changed since STS refused them.
+
+        For example, another program may have replaced the keys in `~/.aws/credentials`.
 
         Only access keys are read again. All other credentials renew themselves, and reading them could send another
         request to STS.
@@ -218,8 +219,8 @@ class _Kept(Locked):
     """A cache of the credentials of roles, so that the sessions of this process share them.
 
     The credentials of a role are stored in the botocore session with which the role was assumed. When this session is
-    freed, the credentials are freed, too. This matters for programs that create a session for each call, because a
-    session uses megabytes.
+    freed, the credentials are freed, too. A global cache would instead hold every session in memory. A session uses
+    megabytes, and some programs create a session for each call.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
@@ -252,7 +253,9 @@ class RoleSession(Session):
 
 
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
-    """Return a boto3 session with the settings of `session` that signs requests with the credentials of `role`.
+    """Return a boto3 session that signs requests with the credentials of `role`.
+
+    All other settings are those of `session`.
 
     Raises `ValueError` if neither `role` nor `session` has a Region. Also raises `ValueError` if `session` signs with
     the credentials of another role and `role.duration` is more than one hour. AWS limits the duration to one hour when

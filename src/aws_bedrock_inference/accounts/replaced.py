@@ -1,4 +1,4 @@
-"""Use credentials that were replaced while the program runs, for example in `~/.aws/credentials`.
+"""Use new access keys that replace the old keys while the program runs, for example in `~/.aws/credentials`.
 
 botocore reads access keys from a file only once. If another program replaces the keys in the file and the old keys
 expire, AWS refuses all later calls of the process. Therefore the keys are read again after AWS has refused them.
@@ -22,7 +22,7 @@ _OF_PROGRAM = "explicit"
 
 
 def is_refusal(fault: Fault) -> bool:
-    """Return whether AWS refused the credentials themselves, so that the call can succeed with other credentials."""
+    """Return whether AWS refused the credentials. If so, the call can succeed with other credentials."""
     cause = catalogue().causes.get(fault.cause)
     return cause is not None and cause.scope == "credentials"
 
@@ -30,11 +30,13 @@ def is_refusal(fault: Fault) -> bool:
 def replaced(session: Any, credentials: Any, refused: Any) -> bool:
     """Return whether `credentials` differ from `refused`, the credentials that AWS refused.
 
-    If both are equal, let botocore search for access keys again, for example in `~/.aws/credentials`. Write the keys
-    that it finds into `credentials`, so that every client of the botocore `session` uses them.
+    If both are equal, botocore searches for access keys again, for example in `~/.aws/credentials`. The function writes
+    the keys that botocore finds into `credentials`, so that every client of the botocore `session` uses them.
 
-    Nothing is read again in two cases. Access keys that the program itself passed have no other source. Credentials
-    other than access keys renew themselves.
+    For two kinds of credentials, botocore does not search again, and the result is False:
+
+    * Access keys that the program itself passed, because they have no other source.
+    * Credentials other than access keys, because they renew themselves.
 
     If the file with the access keys is missing for a moment, the search can find the credentials of the instance or
     container instead. The credentials of the instance or container are not used, because they can belong to another
@@ -54,9 +56,9 @@ def replaced(session: Any, credentials: Any, refused: Any) -> bool:
 
 
 def with_other_credentials(fault: Fault) -> Fault:
-    """Return a copy of `fault` that is retried once.
+    """Return a copy of `fault` that allows one retry of the call.
 
-    `fault` is the refusal of old credentials. Call this function if new credentials have replaced them, so that the
-    retry uses the new credentials.
+    `fault` states that AWS refused the old credentials. Call this function only after new credentials have replaced the
+    old ones. The retry then uses the new credentials.
     """
     return replace(fault, decision=Decision.RETRY_LIMITED, category=Category.TRANSIENT, hint=Hint(attempts=2))

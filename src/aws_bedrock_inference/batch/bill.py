@@ -24,9 +24,11 @@ C = TypeVar("C", bound=BaseClient)
 class Bill:
     """The cost of a run, in US dollars. Any thread can call its methods.
 
-    `unknown` is the number of answers of this run whose cost is unknown. `cost` and `total` do not include the cost of
-    such answers. `cost_before` and `unknown_before` are the cost and the number of such answers in all earlier runs.
-    Both are read from the journal.
+    `unknown` is the number of answers of this run whose cost is unknown. Such answers add nothing to `cost` or
+    `total`.
+
+    Two values about earlier runs are read from the journal. `cost_before` is the sum of their known costs.
+    `unknown_before` is the number of their answers whose cost is unknown.
     """
 
     def __init__(self) -> None:
@@ -68,7 +70,7 @@ class Bill:
                 self._units += round(cost * DOLLAR)
 
     def facts(self) -> dict[str, Any]:
-        """Return the costs in the form in which the journal stores them."""
+        """Return the values for the journal: the total cost, and the number of answers whose cost is unknown."""
         return {"cost": self.total, "cost_unknown": self.unknown_before + self.unknown}
 
 
@@ -99,8 +101,12 @@ def billed(client: C, job: Job, bill: Bill) -> C:
 def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
     """Return a copy of `pipeline` that also contains the policy `limit`.
 
-    `limit` is added directly inside the policy `Retry`, so that `limit` checks each attempt. Without `Retry`, it is
-    added before the first `GeographicProfile`, `Breaker` or `Quota`. Without these policies, it is added at the end.
+    The place of `limit` depends on the other policies:
+
+    * If `pipeline` contains `Retry`, `limit` is added directly after it. `Retry` repeats the policies after it, so
+      `limit` checks each attempt.
+    * Otherwise, `limit` is added before the first `GeographicProfile`, `Breaker` or `Quota`.
+    * If `pipeline` contains none of these policies, `limit` is added at the end.
     """
     policies = pipeline.policies
     places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
@@ -111,9 +117,10 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return `cost`, the sum of the known costs of answers. `unknown` is the number of answers with an unknown cost.
+    """Return `cost`, or None if no cost is known.
 
-    Return None if the sum is 0 and `unknown` is not 0, because the real cost is then not 0.
+    `cost` is the sum of the known costs of answers. `unknown` is the number of answers whose cost is unknown. If `cost`
+    is 0 and `unknown` is 3, the result is None. A result of 0 would be wrong, because the 3 answers also cost money.
     """
     return None if unknown and not cost else cost
 

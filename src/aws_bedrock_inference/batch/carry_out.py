@@ -132,9 +132,9 @@ def _report_store(say: Callable[[str], None], event: object) -> None:
 
 
 def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
-    """Return a listener that recommends --max-tokens when a call is throttled because of its tokens for the first time.
+    """Return a listener that recommends --max-tokens after the first throttle that a token limit caused.
 
-    Without --max-tokens, a record without its own maximum reserves the model's maximum answer length from the quota.
+    If neither --max-tokens nor the record sets a maximum, the call reserves tokens for the model's longest answer.
     Fewer calls then fit into the quota.
     """
     said = False

@@ -75,7 +75,10 @@ class Intake:
                 wait.cancel()
 
     def close(self) -> None:
-        """Stop reading, and write the records that were already read, because a pipe cannot be read twice."""
+        """Stop reading the input, and write all collected records to the journal.
+
+        Otherwise, records from a pipe would be lost, because a pipe cannot be read twice.
+        """
         self._closed = True
         self.flush()
 

@@ -38,8 +38,10 @@ class Job:
     `order` is the order of the output: `arrival` appends each answer when it arrives, `input` writes the file at the
     end. `on_change` applies if a record has an answer but its request has changed (another model, system prompt or
     prompt): `refuse` the run, `keep` the answer, or `ask` again. A record whose answer does not fit `schema` is sent
-    again. `give_up_after` is the maximum number of seconds that the run waits for the end of a fault that affects
-    every record.
+    again.
+
+    Some faults affect every record, for example expired credentials. `give_up_after` is the maximum number of seconds
+    that the run waits for such a fault to end.
 
     `max_cost` is the maximum cost of this run and of all earlier runs with the same output file, in US dollars. At the
     end of the run, the policy `dead_letters` stores each failed record as a dead letter. If `pipeline` also contains a
@@ -84,8 +86,9 @@ class Job:
 
     @property
     def target(self) -> Path:
-        """The file for the answers. If `output` is a symbolic link, this is the file to which the link points, because
-        the link must not be replaced.
+        """The file for the answers. If `output` is a symbolic link, this is the file to which the link points.
+
+        The run sometimes replaces its output file with a new file. Replacing the link itself would destroy the link.
         """
         return self.output.resolve() if os.path.islink(self.output) else self.output  # noqa: PTH114 - unlike Path.is_symlink, it never raises
 

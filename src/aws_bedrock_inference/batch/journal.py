@@ -80,10 +80,13 @@ class Journal(JournalReads):
         return int(lost)
 
     def spool(self, records: Sequence[Spooled], on_change: str) -> None:
-        """Add records of the input. If a record already exists with the same request, it does not change.
+        """Add records of the input to the journal.
 
-        If its request has changed, `on_change` decides about its answer: `refuse` raises `Changed`, `keep` keeps the
-        answer, and `ask` removes the answer so that the record is sent again.
+        If the journal already contains a record with the same id, both requests are compared. If the requests are
+        equal, the stored record does not change. If they differ, the new request replaces the stored request.
+
+        If the requests differ and the stored record has an answer, `on_change` decides: `refuse` raises `Changed`,
+        `keep` keeps the answer, and `ask` removes the answer so that the record is sent again.
         """
         self._with_retries(lambda: self._spool(records, on_change))
 

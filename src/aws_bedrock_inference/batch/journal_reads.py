@@ -86,7 +86,10 @@ class JournalReads:
         return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
 
     def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
-        """Yield the number, text, id and error of each failed record, in lists of limited length."""
+        """Yield the failed records, in lists of limited length.
+
+        Each item contains the record's number in the journal, its JSON text, its id and its error.
+        """
         return self._by_number(_FAILED, State.FAILED)
 
     def waiting(self) -> Iterator[list[Question]]:
@@ -120,9 +123,10 @@ class JournalReads:
             raise JournalBroken(unwritable(self.path, error)) from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows of the query `select`, until their texts exceed the maximum size of a piece.
+        """Return the first rows of the query `select`, until they reach the maximum size of a piece.
 
-        The texts are in the second column of the rows. The lines of the answers are an example.
+        The second column of each row is a text, for example the line of an answer. The size of a piece is the total
+        length of these texts.
         """
         rows: list[Any] = []
         left = _PIECE

@@ -50,8 +50,8 @@ _STOPPING = "STOPPING"
 class BatchJob:
     """The batch job of a run.
 
-    `noted` contains the facts about the job that the journal stores, and `service` executes the job. `records` is the
-    number of its records. `trouble` is the last error of the service, or an empty text.
+    `noted` contains the facts about the job that the journal stores. `service` is used to create, poll and stop the
+    job. `records` is the number of records in the job. `trouble` is the last error of the service, or an empty text.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class BatchJob:
         self._paid: set[int] = set()
 
     def seen(self, needs: float) -> Seen:
-        """Return the known facts, from which `rule.decide` derives the next step.
+        """Return the time, the deadline and the state of the job.
+
+        From these values, `rule.decide` derives the next action.
 
         `needs` is the number of seconds that calls on demand would need for the remaining records.
         """
@@ -207,8 +209,9 @@ class BatchJob:
     def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
         """Store the fates (answered or failed) of the records whose results are in `piece`.
 
-        Return the answers and the faults for the tally (the counts of the run). Add the numbers of the records to
-        `found`. If the job has several results for one record, the first result is used.
+        Return their answers and faults, which the caller adds to the tally (the counts of the run).
+
+        `found` collects the numbers of the records that have a result. A second result for the same record is ignored.
         """
         made: list[tuple[Fate, Answer | Fault]] = []
         bill = self._tally.bill

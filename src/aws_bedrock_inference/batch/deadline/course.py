@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The state of a run with a deadline: the current `way` (batch job, flex tier or on demand), and the facts `noted`
-    in the journal.
+    """The state of a run with a deadline.
+
+    `noted` contains the facts about the deadline from the journal. `way` is the current way of the run: batch job, flex
+    tier or on demand.
 
     `takes_over` is the time when calls on demand replace the batch job or the flex tier for the remaining records. It
     is None if the run already sends its calls on demand. `trouble` states why the status of the batch job is unknown.
@@ -44,7 +46,7 @@ class Course:
         return ["".join([by, *state]), over, *trouble]
 
     def plain(self) -> dict[str, Any]:
-        """Return the state as a dictionary for programs."""
+        """Return the values of `Noted.plain`, the current way, and the time `takes_over`, for output as JSON."""
         takes_over = None if self.takes_over is None else round(self.takes_over)
         return {**self.noted.plain(), "way": self.way, "takes_over": takes_over}
 

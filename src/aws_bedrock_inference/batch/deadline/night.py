@@ -1,5 +1,7 @@
-"""Carry out a run with a deadline: choose a batch job, the flex tier or calls on demand. If a batch job is late, start
-calls on demand in time for the remaining records.
+"""Carry out a run with a deadline: choose a batch job, the flex tier or calls on demand.
+
+If the batch job would end too late, it is stopped early. Calls on demand then answer the remaining records before the
+deadline.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Noted:
         return bool(self.token) and not self.over
 
     def plain(self) -> dict[str, Any]:
-        """Return the facts as a dictionary for programs."""
+        """Return the deadline, the chosen way and the status of the batch job as a dictionary, for output as JSON."""
         return {
             "deadline": round(self.deadline),
             "way": self.way,
@@ -56,7 +56,7 @@ class Noted:
         }
 
     def facts(self) -> dict[str, str]:
-        """Return the facts in the form in which the journal stores them."""
+        """Return all fields as one JSON text under the key `deadline`. The journal stores them in this form."""
         return {FACT: json.dumps(asdict(self))}
 
 

@@ -36,8 +36,10 @@ def id_in_job(question: Question) -> str:
 
 
 def question_of(record_id: str, journal: JournalReads) -> Question | None:
-    """Return the record of the journal that has this id in the batch job. Return None if no record has this id, for
-    example because its request has changed.
+    """Return the record of the journal that has the id `record_id` in the batch job.
+
+    Return None if there is no such record, for example because the request of the record has changed since the job was
+    created.
     """
     number = _NUMBER.match(record_id)
     question = journal.question(int(number[1])) if number else None
@@ -45,7 +47,7 @@ def question_of(record_id: str, journal: JournalReads) -> Question | None:
 
 
 def is_result(result: JobRecord) -> bool:
-    """Return whether the job processed the record, with an output or an error."""
+    """Return whether the job processed the record. If so, `result` contains an output or an error."""
     return result.output is not None or (result.error is not None and result.error.code != 0)
 
 

@@ -40,7 +40,10 @@ _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """The action to create the job. If an earlier request with the same token created it, that job is found."""
+    """The action to create the job.
+
+    If an earlier request already created the job, the service finds that job by its token and creates no second job.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +161,10 @@ def _watched(seen: Seen, job: Watched) -> Action:
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
     """Return the next action for a job that has ended: wait until its results appear in S3, or finish.
 
-    The counts in the job's status state how many results to expect. AWS does not document when results appear, or
-    whether a stopped job has results.
+    One result is expected for each record that the job processed. The wait ends when all these results were found.
+
+    AWS does not document when results appear, or whether a stopped job has results. Therefore the wait also ends after
+    10 minutes, or earlier if calls on demand need the remaining time.
     """
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
     why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")

@@ -46,8 +46,11 @@ class Weights:
     """The totals of all requests of a run: their number, tokens and cost.
 
     `charge` is the number of tokens that the quota counts for the requests. `costs` contains the maximum cost in US
-    dollars for each tier, or None if a price is unknown. `unfit` counts, for each reason, the records that a batch job
-    does not support. `forms` counts the records for each operation (Converse or InvokeModel).
+    dollars for each tier, or None if a price is unknown. `forms` counts the records for each operation (Converse or
+    InvokeModel).
+
+    A batch job does not support some records. `unfit` counts these records by reason, for example 3 for `tools` and 1
+    for `a guardrail`.
     """
 
     records: int = 0
@@ -107,7 +110,7 @@ def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str,
 
 
 def _converse(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of Converse that correspond to arguments of `invoke`."""
+    """Convert `request` from arguments of `invoke` to parameters of Converse."""
     given = {name: value for name, value in request.items() if name not in _OF_A_CALL}
     ours = {name: given.pop(name) for name in _OF_A_PROMPT & given.keys()}
     return Prompt(**ours, more=given).params(PRIORITIES["batch"])
