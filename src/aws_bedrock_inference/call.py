@@ -230,8 +230,8 @@ class Call(NamedTuple):
     * `quota`: the quota policy that admits this call, in place of the quota policy of the pipeline. If it is None, the
       policy of the pipeline admits the call.
     * `moves`: a function that the retry policy calls after each failed attempt, with the fault and the number of the
-      attempt. If it returns True, the call continues on another route, and the retry policy stops. Policies with
-      several routes, such as `Fallback`, set it.
+      attempt. If the function returns True, the retry policy stops, so that the call can continue on another route.
+      Policies with several routes, such as `Fallback`, set this function.
     * `call_id`: a number that identifies the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
     """

@@ -78,8 +78,10 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
 
 
 def check_unused(names: Iterable[str], template: Template) -> None:
-    """Raise `ProblemError` if a field that the template does not use is probably a mistake. This is the case if its
-    name is an option of the command, or is similar to the name of a known field.
+    """Raise `ProblemError` if a field that the template does not use is probably a mistake.
+
+    * The name is an option of the command, such as `model`. Only the option can set the model, for all records.
+    * The name is similar to a known name, such as `max_token` for `max_tokens`.
     """
     for name in names:
         if name in template.fields or name in PROMPT_MEMBERS:

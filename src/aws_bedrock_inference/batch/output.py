@@ -155,8 +155,8 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove an incomplete last line from the file, and return True. If other content is found, change nothing and
-        return False.
+        """Remove an incomplete last line from the file, and return True. If `rest` is anything other than an incomplete
+        line, change nothing and return False.
 
         `rest` is the content of the file after the last line that agrees with the journal. `expected` is the next line
         in the journal, or empty if there is none. After a power failure, an incomplete line can end with zero bytes.

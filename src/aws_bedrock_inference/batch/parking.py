@@ -66,7 +66,7 @@ class Parking:
     `met` contains the latest failed records, as long as all of them failed with the same fault. Its keys are the
     numbers of the records. If `met` contains enough records, the run parks.
 
-    `fault` is the fault whose end the parked run waits for, or None if the run is not parked. `next` is the time of the
+    `fault` is the fault because of which the run is parked, or None if the run is not parked. `next` is the time of the
     next probe. `probed` is the number of the record that is in flight as the probe.
     """
 
@@ -83,8 +83,10 @@ class Parking:
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
-        """Add a record that failed with `fault` to `met`, the latest records with the same fault. Return True if the
-        caller must now call `park`.
+        """Add a record that failed with `fault` to `met`. Return True if the caller must now call `park`.
+
+        This is the case if `met` contains enough records, or if the budget is exhausted. In a parked run, it is the
+        case if the record was the probe.
         """
         self.met.pop(fate.number, None)  # added again at the end, so that the next probe is another record
         self.met[fate.number] = (fate, fault)

@@ -42,8 +42,9 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
     """Yield the rows of the table `name` (RFC 4180, with commas, semicolons or tabs). The first line of the table
     names the columns.
 
-    If a cell is empty, the record does not have the field. If the template uses the column, the record has the field
-    with an empty text instead. Raises `ValueError` if the columns cannot be the fields of records.
+    An empty cell is an empty text if the template uses its column. Otherwise, the record does not have the field.
+
+    Raises `ValueError` if a column is missing or wrong (see `_check`), or if a quote is not closed.
     """
     texts = _Texts(lines)
     try:
@@ -109,7 +110,11 @@ def _columns(text: str) -> tuple[str, list[str]]:
 
 
 def _check(columns: list[str], template: Template | None) -> None:
-    """Raise `ProblemError` if a column is missing or would have no effect, or if two columns have the same name."""
+    """Raise `ProblemError` if a column is missing, if two columns have the same name, or if a column has no effect.
+
+    Without a template, an unknown column has no effect. With a template, a column `prompt` has no effect, because the
+    template builds the prompt.
+    """
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
         raise ProblemError(

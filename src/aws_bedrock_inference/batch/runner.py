@@ -309,11 +309,13 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the latest failed records (`Parking.met`) if their fault is transient and they may be sent again.
-        Otherwise, mark them as failed.
+        """Delay or fail the records in `Parking.met`: the latest failed records, all with the same fault.
 
-        Call this method if another record was answered, or failed with a different fault. The fault of the latest
-        failed records then does not affect every record, so the run need not park.
+        A record is delayed if the fault is transient and the record has been delayed fewer than `rounds` times.
+        Otherwise, it is marked as failed.
+
+        Call this method when another record was answered, or failed with a different fault. This shows that the fault
+        of the records in `met` does not affect every record. The run then does not park because of this fault.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

@@ -49,7 +49,9 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The facts about the deadline and its batch job, from the journal. None if the run has no deadline."""
+        """The deadline of the run, and how its records are sent before the deadline: for example, as a batch job, with
+        the id and the state of the job. None if the run has no deadline.
+        """
         return noted_in(self.facts)
 
     @property

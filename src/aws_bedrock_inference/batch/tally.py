@@ -147,7 +147,9 @@ class Tally:
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered. The rate of answers per minute does not include it."""
+        """Count a record that a batch job answered. The rates per minute do not include this record, because they
+        measure the speed of the calls.
+        """
         self._answer(stop_reason)
         self.collected += 1
 

@@ -174,10 +174,10 @@ def _brake(job: Job, tally: Tally) -> str:
 
 
 async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
-    """Call `over`, which works until the run ends, and return its ending.
+    """Call `over`, which carries out the run to its end. Return the ending of the run.
 
-    If a file cannot be read or written, the returned ending contains the reason. Raises `ValueError` if an answered
-    record has changed.
+    If the input cannot be read or the journal cannot be written, the ending contains the reason. Raises `ValueError` if
+    a record already has an answer, but the answer belongs to a different request.
     """
     try:
         return await over()
