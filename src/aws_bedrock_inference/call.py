@@ -188,9 +188,9 @@ class Timeout:
     * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon as
       the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the Region
       lacks capacity.
-    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After any other
-      chunk, the limit is four times as long: a model that thinks, or writes the input of a tool, can be silent for up
-      to 196 s.
+    * `idle` (default 60): the longest silence of a stream after a chunk of text. After any other chunk, the limit is
+      four times as long (by default 240 s), because a model that thinks, or writes the input of a tool, can be silent
+      for up to 196 s.
     * `total` (default unlimited): the limit for the whole attempt. The deadline of the call limits all attempts
       together even if `total` is unlimited.
     """
@@ -311,8 +311,8 @@ def sent(attempts: tuple[Attempt, ...]) -> int:
 class Outcome(NamedTuple):
     """The result of a call: a value or a fault.
 
-    * `emitted`: the number of stream events that the caller has already received. If it is not 0, the call is not
-      simply retried, because a retry would deliver these events again.
+    * `emitted`: the number of stream events that the caller has already received. If it is not 0, the retry policy does
+      not retry the call, because the caller would receive these events again.
     * `earlier`: the failed attempts before the last one. `gave_up` is the reason why no further attempt followed.
     * `made`: the way in which the value was produced. For example, it states that a cache or another route was used.
     """

@@ -79,7 +79,8 @@ def keep_letters(
 def _name(journal: Journal) -> str:
     """Return the random name that marks the dead letters of this journal.
 
-    The name of the output file is not enough: two runs can both write to `answers.jsonl`, in different directories.
+    The name of the output file would not distinguish the dead letters of two runs: both runs can write to a file
+    `answers.jsonl`, in different directories.
     """
     name = journal.facts().get("letters")
     if name is None:

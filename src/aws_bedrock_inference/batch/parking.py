@@ -79,14 +79,16 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return whether `fault` differs from the fault of the latest failed records. False if the run is parked."""
+        """Return whether `fault` differs from the fault of the records in `met`. A parked run does not compare faults,
+        because it waits for the probe; for a parked run, return False.
+        """
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
         """Add a record that failed with `fault` to `met`. Return True if the caller must now call `park`.
 
-        This is the case if `met` contains enough records, or if the budget is exhausted. In a parked run, it is the
-        case if the record was the probe.
+        The run must park if `met` contains enough records, or if the budget is exhausted. A parked run must remain
+        parked if the record was the probe.
         """
         self.met.pop(fate.number, None)  # added again at the end, so that the next probe is another record
         self.met[fate.number] = (fate, fault)

@@ -49,8 +49,8 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The deadline of the run, and how its records are sent before the deadline: for example, as a batch job, with
-        the id and the state of the job. None if the run has no deadline.
+        """The deadline of the run, the way in which its records are sent (such as a batch job), and the id and the
+        state of the batch job. None if the run has no deadline.
         """
         return noted_in(self.facts)
 

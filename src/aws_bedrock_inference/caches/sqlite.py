@@ -49,8 +49,8 @@ class SqliteAnswers:
         self._worker = Worker(threads=1)
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
-        is missing.
+        """Raise `StoreUnusable` if the file cannot be used until a person corrects the cause, such as a missing
+        permission. If another process has merely locked the file for a short time, raise nothing.
         """
         self._file.check()
 
