@@ -188,9 +188,9 @@ class Timeout:
     * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon as
       the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the Region
       lacks capacity.
-    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After any other
-      chunk, the limit is four times as long: a model that thinks, or writes the input of a tool, can be silent for up
-      to 196 s.
+    * `idle` (default 60): the longest silence of a stream after a chunk of text. After any other chunk, the limit is
+      four times as long (by default 240 s), because a model that thinks, or writes the input of a tool, can be silent
+      for up to 196 s.
     * `total` (default unlimited): the limit for the whole attempt. The deadline of the call limits all attempts
       together even if `total` is unlimited.
     """
@@ -230,8 +230,8 @@ class Call(NamedTuple):
     * `quota`: the quota policy that admits this call, in place of the quota policy of the pipeline. If it is None, the
       policy of the pipeline admits the call.
     * `moves`: a function that the retry policy calls after each failed attempt, with the fault and the number of the
-      attempt. If it returns True, the call continues on another route, and the retry policy stops. Policies with
-      several routes, such as `Fallback`, set it.
+      attempt. If the function returns True, the retry policy stops, so that the call can continue on another route.
+      Policies with several routes, such as `Fallback`, set this function.
     * `call_id`: a number that identifies the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
     """
@@ -311,8 +311,8 @@ def sent(attempts: tuple[Attempt, ...]) -> int:
 class Outcome(NamedTuple):
     """The result of a call: a value or a fault.
 
-    * `emitted`: the number of stream events that the caller has already received. If it is not 0, the call is not
-      simply retried, because a retry would deliver these events again.
+    * `emitted`: the number of stream events that the caller has already received. If it is not 0, the retry policy does
+      not retry the call, because the caller would receive these events again.
     * `earlier`: the failed attempts before the last one. `gave_up` is the reason why no further attempt followed.
     * `made`: the way in which the value was produced. For example, it states that a cache or another route was used.
     """

@@ -77,7 +77,11 @@ def keep_letters(
 
 
 def _name(journal: Journal) -> str:
-    """Return a name that is unique to this journal, even if other outputs have the same file name."""
+    """Return the random name that marks the dead letters of this journal.
+
+    The name of the output file would not distinguish the dead letters of two runs: both runs can write to a file
+    `answers.jsonl`, in different directories.
+    """
     name = journal.facts().get("letters")
     if name is None:
         name = uuid4().hex

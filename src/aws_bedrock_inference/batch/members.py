@@ -59,9 +59,10 @@ def is_openai(source: Mapping[str, Any]) -> bool:
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
     """Return the record that the template builds from the fields of `source`.
 
-    If `source` already contains a request, such as a `prompt`, return `source` itself. Otherwise, the new record
-    contains the prompt and the id. It also contains the arguments of `invoke`, such as `max_tokens`, unless the
-    template uses a field with this name. All other fields are omitted.
+    If there is no template, or if `source` already contains a request, such as a `prompt`, return `source` itself.
+    Otherwise, return a new record with the id and the prompt. Fields of `source` that are arguments of `invoke`, such
+    as `max_tokens`, are copied into the new record. Fields that the template inserts into the prompt, and all other
+    fields, are not copied.
 
     Raises `ProblemError` if a field is probably a mistake (see `check_unused`).
     """
@@ -78,8 +79,13 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
 
 
 def check_unused(names: Iterable[str], template: Template) -> None:
-    """Raise `ProblemError` if a field that the template does not use is probably a mistake. This is the case if its
-    name is an option of the command, or is similar to the name of a known field.
+    """Raise `ProblemError` if a field that the template does not use is probably a mistake.
+
+    There are two such mistakes:
+
+    * The name is an option of the command, such as `model`. Only this option sets the model, and it applies to all
+      records.
+    * The name is similar to a known name, such as `max_token` for `max_tokens`.
     """
     for name in names:
         if name in template.fields or name in PROMPT_MEMBERS:
@@ -106,7 +112,7 @@ def _refuse_option(name: str) -> None:
 
 @lru_cache(maxsize=1024)
 def _misspelt(name: str) -> str | None:
-    """Return the known name that `name` resembles, or None. The result is cached, because all rows of a table have the
-    same columns.
+    """Return the known name that `name` resembles, or None. The result is cached, because the same name is checked
+    again for each row of a table.
     """
     return next(iter(difflib.get_close_matches(name.lower(), PROMPT_MEMBERS, 1, _ALIKE)), None)

@@ -100,8 +100,8 @@ class Output:
         return f"{self._intended} is now another file; all answers are in {self.path}."
 
     def follow(self) -> None:
-        """Append the new answers of the journal. If the file cannot be written, the next call tries again. If another
-        program has changed the file, it is written again.
+        """Append the new answers of the journal to the file. If the file cannot be written, the next call of this
+        method writes these answers. If another program has changed the file, write all answers again.
         """
         if not self._in_order:
             with self._noting_trouble():
@@ -155,8 +155,8 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove an incomplete last line from the file, and return True. If other content is found, change nothing and
-        return False.
+        """Return True if `rest` is empty or an incomplete line; remove this line from the file. If `rest` is anything
+        else, change nothing and return False.
 
         `rest` is the content of the file after the last line that agrees with the journal. `expected` is the next line
         in the journal, or empty if there is none. After a power failure, an incomplete line can end with zero bytes.

@@ -66,7 +66,7 @@ class Parking:
     `met` contains the latest failed records, as long as all of them failed with the same fault. Its keys are the
     numbers of the records. If `met` contains enough records, the run parks.
 
-    `fault` is the fault whose end the parked run waits for, or None if the run is not parked. `next` is the time of the
+    `fault` is the fault because of which the run is parked, or None if the run is not parked. `next` is the time of the
     next probe. `probed` is the number of the record that is in flight as the probe.
     """
 
@@ -79,12 +79,16 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return whether `fault` differs from the fault of the latest failed records. False if the run is parked."""
+        """Return whether `fault` differs from the fault of the records in `met`. A parked run does not compare faults,
+        because it waits for the probe; for a parked run, return False.
+        """
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
-        """Add a record that failed with `fault` to `met`, the latest records with the same fault. Return True if the
-        caller must now call `park`.
+        """Add a record that failed with `fault` to `met`. Return True if the caller must now call `park`.
+
+        The run must park if `met` contains enough records, or if the budget is exhausted. A parked run must remain
+        parked if the record was the probe.
         """
         self.met.pop(fate.number, None)  # added again at the end, so that the next probe is another record
         self.met[fate.number] = (fate, fault)

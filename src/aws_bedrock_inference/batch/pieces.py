@@ -31,8 +31,8 @@ class Piece(NamedTuple):
 def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield each line of the blocks, without its line end.
 
-    A line that is longer than `LONGEST_LINE` bytes is truncated, so that a huge line does not fill the memory. The
-    truncated line is still one byte longer than `LONGEST_LINE`, so that `text_of` refuses it.
+    A line that is longer than `LONGEST_LINE` bytes is truncated to `LONGEST_LINE + 1` bytes, so that a huge line does
+    not fill the memory. The additional byte remains, so that `text_of` recognizes and refuses the line.
     """
     longest = LONGEST_LINE
     begun = bytearray()

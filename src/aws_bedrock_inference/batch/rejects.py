@@ -1,4 +1,6 @@
-"""Write the rejects file of a run. It contains the invalid lines of the input, and the reason for each line."""
+"""Write the rejects file of a run. For each invalid line of the input, it contains the file, the line number and the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,12 @@ def rejects_beside(output: Path) -> Path:
 
 
 def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Record | BadLine]:
-    """Yield the items, and write invalid lines to the rejects file next to `output`. Only its owner can read the file.
+    """Yield the items. For each invalid line, write its number and the reason to the rejects file next to `output`.
 
-    The file contains only the rejects of this run; the file of an earlier run is removed first. If there are no
-    rejects, no file is created. Raises `OSError`.
+    The rejects file contains only the invalid lines of this run; the file of an earlier run is removed first. If no
+    line is invalid, no file is created. Only the owner of the rejects file can read it.
+
+    Raises `OSError` if the rejects file cannot be written.
     """
     rejects = _Rejects(rejects_beside(output))
     with closing(rejects):

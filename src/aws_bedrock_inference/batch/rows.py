@@ -25,8 +25,8 @@ _JSON = frozenset(PROMPT_MEMBERS) - {"id", "prompt", "system", "tier", "priority
 
 
 def is_table(line: bytes, template: Template | None) -> bool:
-    """Return whether the first line of a file names the columns of records, so that the file is a table. A line of
-    JSON does not name columns.
+    """Return True if the first line of a file contains the column names of a table, such as `id,prompt`. Return False
+    for any other line, such as a line of JSON.
     """
     if line.startswith(b"{"):
         return False
@@ -42,8 +42,10 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
     """Yield the rows of the table `name` (RFC 4180, with commas, semicolons or tabs). The first line of the table
     names the columns.
 
-    If a cell is empty, the record does not have the field. If the template uses the column, the record has the field
-    with an empty text instead. Raises `ValueError` if the columns cannot be the fields of records.
+    If a cell is empty and the template uses its column, the field is an empty text. If a cell is empty and the template
+    does not use its column, the field is omitted.
+
+    Raises `ValueError` if a column is missing or wrong (see `_check`), or if a quote is not closed.
     """
     texts = _Texts(lines)
     try:
@@ -92,8 +94,8 @@ class _Texts:
 def _columns(text: str) -> tuple[str, list[str]]:
     """Return the delimiter and the column names from the first line of a table.
 
-    The line is split with each possible delimiter. A delimiter with which a column `id` is found is preferred. If
-    several delimiters are left, the one with the most columns is used.
+    The line is split with each possible delimiter. The delimiter that yields a column `id` is used. If several
+    delimiters yield this column, or none does, the delimiter that yields the most columns is used.
     """
     made = []
     for delimiter in _DELIMITERS:
@@ -109,7 +111,11 @@ def _columns(text: str) -> tuple[str, list[str]]:
 
 
 def _check(columns: list[str], template: Template | None) -> None:
-    """Raise `ProblemError` if a column is missing or would have no effect, or if two columns have the same name."""
+    """Raise `ProblemError` if a column is missing, if two columns have the same name, or if a column has no effect.
+
+    Without a template, an unknown column has no effect. With a template, a column `prompt` has no effect, because the
+    template builds the prompt.
+    """
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
         raise ProblemError(

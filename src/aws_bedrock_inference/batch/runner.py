@@ -1,7 +1,9 @@
-"""Send the records of a run, and write the fate of each record to the journal.
+"""Send the records of a run, and write the fate of each record to the journal. A fate states that a record is answered,
+has failed, or is sent again.
 
-The run works in *turns*. A turn is one transaction: it writes the fates since the last turn, and claims the records
-that are sent next. Every record in flight is in the journal, so a killed process loses at most the fates of one turn.
+The run works in *turns*. A turn is one transaction in the journal: it writes new fates, and selects the records to send
+next. If the process is killed, only the fates that were not yet written are lost. The next run sends the records with
+lost fates again.
 """
 
 from __future__ import annotations
@@ -158,10 +160,10 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Write `fates` to the journal and answers to the output file, and return the records to send.
+        """Write `fates` to the journal and answers to the output file. Return the records to send next.
 
-        These are the records with the numbers `again`, and at most `new` records that were not sent yet. This method
-        runs in the thread of the journal.
+        The returned records are those with the numbers in `again`, and at most `new` records that were not sent yet.
+        This method runs in the thread of the journal.
         """
         while self._chores:
             self._chores.popleft()()
@@ -174,8 +176,9 @@ class Run:
     def _look_around(self, *, idle: bool) -> None:
         """Stop the run if it must not continue, for example because the journal was deleted.
 
-        If no records remain except the latest failed records (`Parking.met`), decide what happens to them. If this run
-        has received an answer, they are sent again later or marked as failed. If it has not, the run parks.
+        If only the latest failed records (`Parking.met`) remain, decide what happens to them. If this run has received
+        an answer, their fault does not affect every record. `_settle_met` then delays or fails these records. If this
+        run has received no answer, their fault may affect every record, so the run parks.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -205,10 +208,11 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now. The keys are their numbers, and each value is the number of delays.
+        """Return the records to send again now: the number of each record, and how often the record was delayed. For
+        example, {17: 2} means that record 17 was delayed twice.
 
         Delayed records are sent again when no new records remain, or when too many records are delayed. A parked run
-        sends only a probe; its number of delays starts at 0 again.
+        sends only a probe. The delays of the probe are counted from 0 again.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -234,8 +238,9 @@ class Run:
     async def _until_woken(self) -> None:
         """Wait until the fate of a record or new input arrives, or until the time of the next turn.
 
-        A parked run needs a turn for the next probe. Any other run needs a turn when a delayed record can be sent. If
-        `room` returned False, the run calls it again in a turn after a short time.
+        The time of the next turn depends on what the run waits for. A parked run waits for the time of the next probe.
+        A run with delayed records waits until the first of them can be sent. If `room` returned False, the next turn
+        comes after 0.05 seconds, and the run calls `room` again.
         """
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
@@ -250,7 +255,7 @@ class Run:
         """Wait at most `grace` seconds for the calls in flight. Then cancel the other calls, and write all fates.
 
         If the run has reached its maximum cost, wait for all calls, because the user pays for their answers. If the run
-        gave up because of any other fault, do not wait.
+        gave up because of a fault that affects every record, such as an outage, do not wait.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -309,11 +314,13 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the latest failed records (`Parking.met`) if their fault is transient and they may be sent again.
-        Otherwise, mark them as failed.
+        """Delay or fail the records in `Parking.met`: the latest failed records, all with the same fault.
 
-        Call this method if another record was answered, or failed with a different fault. The fault of the latest
-        failed records then does not affect every record, so the run need not park.
+        A record is delayed if the fault is transient and the record has been delayed fewer than `rounds` times.
+        Otherwise, it is marked as failed.
+
+        Call this method when another record was answered, or failed with a different fault. This shows that the fault
+        of the records in `met` does not affect every record. The run then does not park because of this fault.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

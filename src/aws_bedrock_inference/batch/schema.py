@@ -39,9 +39,9 @@ class Schema:
             )
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
-        """Return a function that calls `ask` with a record until the answer fits the schema.
+        """Return a function that sends a record with `ask`, at most three times, until the answer fits the schema.
 
-        The function raises `DoesNotFit` if the third answer does not fit.
+        The function raises `DoesNotFit` if none of the three answers fits.
         """
 
         async def asked(record: Record) -> Answer:

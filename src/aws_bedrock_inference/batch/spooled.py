@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 class Spooled(NamedTuple):
-    """The id of a record, the digest of its request, its text, and an error if the record cannot be written as JSON."""
+    """A record in the form in which the journal stores it.
+
+    `key` is the id of the record, `asked` is the digest of its request, and `source` contains its fields as JSON. If
+    the fields cannot be written as JSON, `source` contains only the id, and `error` contains the error.
+    """
 
     key: str
     asked: bytes

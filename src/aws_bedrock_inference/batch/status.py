@@ -49,7 +49,9 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The facts about the deadline and its batch job, from the journal. None if the run has no deadline."""
+        """The deadline of the run, the way in which its records are sent (such as a batch job), and the id and the
+        state of the batch job. None if the run has no deadline.
+        """
         return noted_in(self.facts)
 
     @property

@@ -69,13 +69,14 @@ class Tally:
     the number of records, or None until the input is read. `lost` is the number of records that were in flight when an
     earlier run was killed.
 
-    `fates` has the number of records in each state when the run has ended. It includes the records of earlier runs.
+    `fates` is set at the end of the run. It has the number of records in each state, such as 90 answered and 10 failed.
+    Records that were sent by earlier runs are included.
 
     While the run is parked, it sends only one record at intervals, as a probe. `parked` is the fault because of which
     the run is parked, and `asks_next` is the time of the next probe.
 
-    `trouble` is the latest fault since the last successful call, and `troubled_since` is the time of the first of these
-    faults. After a successful call, `trouble` is None.
+    `trouble` is the latest fault. A successful call sets `trouble` to None. `troubled_since` is the time of the first
+    fault after the last successful call.
 
     `unshared` is the reason why the store of the shared quota is not available.
 
@@ -84,8 +85,8 @@ class Tally:
 
     `reasons` has the number of failed records by error code, and `examples` has the first fault of each code.
 
-    `collected` is the number of answers from a batch job; they are included in `answered`. `course` is the state of a
-    run with a deadline.
+    `collected` is the number of answers from a batch job; they are included in `answered`. `course` states how far a
+    run with a deadline has come, for the progress display; it is None without a deadline.
 
     `letters` is the result of storing the failures as dead letters, or None if they are not stored.
 
@@ -147,7 +148,9 @@ class Tally:
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered. The rate of answers per minute does not include it."""
+        """Count a record that a batch job answered. The rates per minute do not include this record, because the rates
+        measure the speed of the calls.
+        """
         self._answer(stop_reason)
         self.collected += 1
 

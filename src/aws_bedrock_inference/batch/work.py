@@ -68,11 +68,12 @@ async def asked(
 ) -> Ending:
     """Read the input, and send the records that have no result yet.
 
-    If the run has a deadline, `night` first chooses between a batch job and calls. If it chooses a batch job, it runs
-    this job. Then `asker` is called; it returns the function that sends a record.
+    `night` is an object that exists only for a run with a deadline. It chooses between a batch job and calls. If it
+    chooses a batch job, it runs this job before any call. Then `asker` is called; it returns the function that sends a
+    record.
 
-    `started` receives the object whose method `interrupt` stops the run: first `night`, if the run has a deadline, and
-    then the `Run`, before its first call. If the user interrupts the run, call `interrupt` of the last object received.
+    `started` receives the object that carries out the run: first `night` (only with a deadline), and later the `Run`,
+    which sends the calls. To interrupt the run, call the method `interrupt` of the object that was received last.
 
     `notify` is called when the journal contains new fates. A fate states that a record is answered, has failed, or is
     sent again.
@@ -174,10 +175,10 @@ def _brake(job: Job, tally: Tally) -> str:
 
 
 async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
-    """Call `over`, which works until the run ends, and return its ending.
+    """Call `over`, which carries out the run to its end. Return the ending of the run.
 
-    If a file cannot be read or written, the returned ending contains the reason. Raises `ValueError` if an answered
-    record has changed.
+    If the input cannot be read or the journal cannot be written, the ending contains the reason. Raises `ValueError` if
+    an earlier run answered a record, and the request of this record is different now.
     """
     try:
         return await over()

@@ -1,7 +1,8 @@
 """Convert an answer to the bytes that a store contains, and convert these bytes back to an answer. The bytes contain
 JSON. Each reader receives a separate copy of the answer, so a change to one copy does not affect other readers.
 
-An answer consists of items: one response, or a streaming response and then its events.
+An answer consists of items. The first item is boto3's response. If the answer is a stream, each event of the stream is
+a further item.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _WITH, _WITHOUT = b"1", b"0"
 
 
 class Recording:
-    """Records an answer while the caller receives it, so that a cache can store it. An answer consists of items: one
-    response, or a streaming response and then its events. Each item is converted to JSON before the caller receives it,
+    """Records an answer while the caller receives it, so that a cache can store it. An answer consists of items:
+    boto3's response and, for a stream, each event. Each item is converted to JSON before the caller receives the item,
     because the caller can change it.
 
     `whole` becomes False if an item cannot be converted; such an answer is not stored. For InvokeModel, `body` contains
@@ -81,7 +82,9 @@ class Recording:
 
 
 class Answer:
-    """A stored answer. `content` contains its bytes, and `at` is the time on the store's clock when it was received."""
+    """A stored answer. `content` contains its bytes. `at` is the time when the answer was received, on the clock of the
+    store.
+    """
 
     __slots__ = ("_read", "at", "content")
 
@@ -91,8 +94,8 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the items of the answer. For a stream, these are boto3's response without its events, and then each
-        event. For any other answer, the only item is the response. Each call of this method returns a new copy.
+        """Return the items of the answer as a new copy. The first item is boto3's response. For a stream, each event is
+        a further item.
         """
         try:
             return self._read.pop()  # the copy that `read_answer` parsed

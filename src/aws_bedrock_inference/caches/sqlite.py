@@ -31,8 +31,8 @@ class SqliteAnswers:
     """A store of at most `max_entries` answers in the file at `path`. When the store is full, it removes the answer
     that expires first. Only the owner of the file can read the file.
 
-    * `clock`: returns the time in seconds, from which the ages of answers are computed. The default is the time of day,
-      because all processes that use the file must use the same clock.
+    * `clock`: returns the time in seconds. The ages of answers are computed from this time. All processes that use the
+      file must use the same clock. The default is the time of day, which all processes of a machine share.
     * `timeout`: the maximum number of seconds that reading or writing an answer waits for other processes. After
       that time, `StoreUnavailable` is raised.
     """
@@ -49,8 +49,8 @@ class SqliteAnswers:
         self._worker = Worker(threads=1)
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
-        is missing.
+        """Raise `StoreUnusable` if the file cannot be used until a person corrects the cause, such as a missing
+        permission. If another process has merely locked the file for a short time, raise nothing.
         """
         self._file.check()
 

@@ -24,12 +24,14 @@ _PREFIX = f"bedrock:answer:{FORMAT}:"
 
 
 class ValkeyAnswers:
-    """A store of answers on a Redis or Valkey server. Each answer is stored under a separate key. The server deletes an
-    answer when its time has expired on the server's own clock.
+    """A store of answers on a Redis or Valkey server. Each answer is stored under a separate key. The server measures
+    the lifetime of each answer with the server's clock, and deletes the answer at the end of its lifetime.
 
     This class does not limit the number of answers; the server's settings `maxmemory` and `maxmemory-policy` limit it.
-    The caller computes the age of an answer with `clock`, by default the clock of this machine. `timeout` is the
-    maximum number of seconds for connecting, and for each exchange with the server.
+
+    * `clock`: returns the time in seconds. The cache computes the age of an answer from this time. The default is the
+      time of day on this machine.
+    * `timeout`: the maximum number of seconds for connecting, and for each exchange with the server.
     """
 
     def __init__(self, url: str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:

@@ -60,8 +60,10 @@ def compare(
     """Send the same prompts with all clients at the same time, print the table of results, and return the exit code.
 
     Each client has its own simulator with the scenario `day`. `prompts` is the number of prompts to send, by default
-    all prompts in the file `source`. If the file contains fewer, its prompts are sent several times. When this
-    package's client has finished, the boto3 clients can continue until `most_seconds` after the start.
+    all prompts in the file `source`. If the file contains fewer, its prompts are sent several times.
+
+    The comparison waits until this package's client has finished. A boto3 client that is still running then has time
+    until `most_seconds` seconds after the start; its remaining prompts count as not answered.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}

@@ -42,8 +42,8 @@ def introduction(prompts: int, quota: Mapping[str, float]) -> str:
 
 @contextlib.contextmanager
 def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]:
-    """Show the progress of all sides (the compared clients) during the block: bars on a terminal, or otherwise a line
-    every ten seconds.
+    """Show the progress of all sides (the compared clients) while the body of the `with` statement runs. On a terminal,
+    show bars. Otherwise, print a line every ten seconds.
     """
     if console.is_terminal:
         with Live(get_renderable=lambda: _bars(sides, total), console=console, refresh_per_second=8):

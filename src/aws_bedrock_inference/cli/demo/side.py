@@ -83,8 +83,8 @@ class Side:
         """Return the share of the quota that the client used: the charged tokens, divided by the tokens that the quota
         allowed.
 
-        `tpm` is the quota in tokens per minute. The quota allowed this rate until the client ended, and a burst at the
-        start.
+        `tpm` is the quota in tokens per minute. The quota also allows a burst at the start: the tokens of 5 seconds.
+        For example, with 60,000 tokens per minute, a client that runs for 60 seconds can use 65,000 tokens.
         """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed
