@@ -63,8 +63,8 @@ class _Run(Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Create click's context for the command `status` or `list` if the first argument has this name. Otherwise, the
-        first argument is the INPUT of a run, and the context is for the run.
+        """Create click's context. If the first argument is `status` or `list`, the context is for this command.
+        Otherwise, the context is for a run.
         """
         command = READING.get(args[0]) if args else None
         if command is None:

@@ -42,8 +42,8 @@ class _Output(io.FileIO):
 def prepare_outputs() -> None:
     """Prepare standard output and standard error. If standard output is closed later, the command ends.
 
-    If an output cannot encode a character, a backslash escape of the character is written. Without the escape, such a
-    character would end the command, for example a character outside ASCII with `PYTHONIOENCODING=ascii`.
+    If an output cannot encode a character, a backslash escape of the character is written, because the command would
+    otherwise fail. With `PYTHONIOENCODING=ascii`, for example, an output cannot encode characters outside ASCII.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__ and not out.isatty():

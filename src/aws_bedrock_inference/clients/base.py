@@ -218,8 +218,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """From now on, if the model id of a call is the ARN of an application inference profile, query AWS for its
-        model. Such an ARN does not contain the model. Other model ids cause no query.
+        """From now on, if the model id of a call is the ARN of an application inference profile, query AWS for the
+        model of the profile, because the ARN does not contain the model. Other model ids cause no query.
         """
 
         def guess(call: Call, route: Route) -> Estimate:

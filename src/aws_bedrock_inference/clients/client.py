@@ -68,12 +68,12 @@ class BedrockClient(BaseClient):
         * `prompt`, or `messages` in Converse's form: pass one of the two.
         * `max_tokens`: the maximum number of tokens in the answer. Bedrock reserves this number of tokens from the
           quota. If `max_tokens` is not set, Bedrock reserves the model's maximum, so set it.
-        * `tools`: a list of Converse tools, or a complete `toolConfig`. Other parameters of Converse, such as
-          `guardrailConfig`, are passed with their names in Converse.
+        * `tools`: a list of Converse tools, or a complete `toolConfig`. Pass other parameters of Converse under their
+          names in Converse, such as `guardrailConfig`.
         * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
           The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
-          client uses a stream if the answer can have 1,000 tokens or more. If the model or the permissions then do not
-          allow streaming, the client sends the call again without streaming.
+          client uses a stream if the answer can have 1,000 tokens or more. If AWS refuses this
+          stream, because of the model or a missing permission, the client sends the call again without streaming.
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
