@@ -62,7 +62,7 @@ def dlq() -> None:
 def list_letters(*, state: str, limit: int, after: str | None, store: str, as_json: bool, **choice: Any) -> None:
     """List dead letters, the newest first.
 
-    --since and --until select by the time of the first failure.
+    --since and --until refer to the time at which a letter failed for the first time.
     """
     with _queue(store) as queue:
         page = queue.page_of_summaries(limit, state=state, after=after, **selection(**choice))
@@ -141,9 +141,9 @@ def redrive(
 
     The calls have the lowest priority and respect the quota. Two redrives never send the same letter at the same time.
 
-    Letters whose cause must be fixed first, such as a missing permission, are refused. With --remedied CAUSE, you state
-    that the cause is fixed. A letter whose ID you pass is sent whatever its cause is. Letters that another redrive has
-    claimed are skipped; --wait waits for them.
+    If the cause of a letter must be fixed first, such as a missing permission, the command refuses the letter. With
+    --remedied CAUSE, you state that you have fixed this cause. A letter whose ID you pass is sent without this check.
+    Without --wait, letters that another redrive is sending are skipped.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
         raise click.UsageError(
@@ -263,7 +263,7 @@ def export(*, state: str, store: str, **choice: Any) -> None:
 def create(*, store: str) -> None:
     """Create the table or file for dead letters.
 
-    If the table exists, the command adds the index, the expiry and the backups that the table lacks.
+    If the table exists, the command adds what the table lacks: its index, the time to live (TTL) or the backups.
     """
     with _queue(store) as queue:
         for line in queue.create() or [f"{store} exists and needs no change"]:

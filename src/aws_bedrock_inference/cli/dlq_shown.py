@@ -144,7 +144,7 @@ def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
 
 
 def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None:
-    """Print the counts of a redrive, and the failures and refusals of its dead letters."""
+    """Print each dead letter that failed or was refused in a redrive, with the reason. Then print the counts."""
     if as_json:
         plain = {**asdict(report), "results": [each._asdict() for each in report.results], "dry_run": dry_run}
         click.echo(json.dumps(plain, ensure_ascii=False))

@@ -51,11 +51,11 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return the errors that the catalogue lists for a service.
+    """Return the errors of a service, or all errors if `service` is None.
 
-    If the catalogue lists no errors for this service alone, return the common errors. Every service can return common
-    errors. For some services, the catalogue names the common errors that matter; for these services, return only those
-    common errors.
+    If the catalogue has errors that only this service returns, return these errors. Otherwise, return common errors,
+    which every service can return. For a few services, such as `iam` and `sts`, the catalogue names the common errors
+    that concern the service. For these services, return no other errors.
     """
     if service is None:
         return places

@@ -230,7 +230,7 @@ def _places(known: Explanation) -> str:
 
 
 def _wrapped(console: Console, head: str, text: Text) -> None:
-    """Print a text in wrapped lines. All lines are aligned with the end of `head`."""
+    """Print `head` and then the text in wrapped lines. Further lines are indented by the width of `head`."""
     for number, line in enumerate(text.wrap(console, max(20, console.width - len(head)))):
         line.rstrip()
         console.print(Text.assemble((" " * len(head) if number else head, "dim"), line))

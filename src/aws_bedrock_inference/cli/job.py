@@ -194,8 +194,8 @@ def _jobs(job_id: str, region: str | None, endpoint_url: str | None) -> Jobs:
 def _records(source: Source) -> Iterator[dict[str, Any]]:
     """Yield the records of a source.
 
-    If lines are invalid, raise `UsageError` at the end of the source, so that the job is not created. The records of a
-    job cannot be corrected after the job is created.
+    If lines are invalid, raise `UsageError` after the last line, so that the message can list several invalid lines.
+    The job is then not created, because the records of an existing job cannot be corrected.
     """
     bad = []
     for record in open_input(source):

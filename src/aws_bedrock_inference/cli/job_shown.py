@@ -78,8 +78,8 @@ def _row(job: JobStatus) -> tuple[str, ...]:
 
 
 def record_line(record: JobRecord) -> str:
-    """Return a record as a line of JSON. It has the fields of AWS's output and, for an error, the cause and the
-    advice.
+    """Return a record as a line of JSON with the fields of AWS's output. If the record failed, the field `error` also
+    contains the cause, the decision and the advice.
     """
     line: dict[str, Any] = {"recordId": record.record_id, "modelInput": record.input}
     if record.error is None:

@@ -21,7 +21,7 @@ _RANGE = re.compile(r"(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?")
 
 
 class Command(click.Command):
-    """A command with a shorter help: the options do not show which numbers they allow, such as `[x>=1]`.
+    """A command with a shorter help. The help omits the range of numbers that an option accepts, such as `[x>=1]`.
 
     `headings` maps each heading of the help to the names of the options below it.
     """

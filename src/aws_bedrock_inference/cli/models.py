@@ -49,9 +49,9 @@ def _options(function: F) -> F:
 def models() -> None:
     """List the models of a Region and check the access to them.
 
-    The commands work without permissions, and show more with each of these permissions: bedrock:ListFoundationModels,
-    bedrock:ListInferenceProfiles, bedrock:GetFoundationModel, bedrock:GetInferenceProfile and
-    bedrock:GetFoundationModelAvailability.
+    The commands use these permissions: bedrock:ListFoundationModels, bedrock:ListInferenceProfiles,
+    bedrock:GetFoundationModel, bedrock:GetInferenceProfile and bedrock:GetFoundationModelAvailability. If a permission
+    is missing, a command shows what it can read without the permission.
     """
 
 
@@ -155,10 +155,10 @@ def check(
 ) -> None:
     """Check whether the account can call each MODEL.
 
-    The command checks the id, its end of life and the access to it. Some models must be called with another id, such as
-    the id of an inference profile. The command then prints this id. --within names the Regions that may process the
-    calls: the printed id uses only these Regions. The exit code is 0 if every MODEL can be called, 1 if some cannot, 3
-    if none can.
+    The command checks whether the id exists, when AWS removes the model, and whether the account has access. Some
+    models must be called with another id, such as the id of an inference profile. The command then prints this id.
+    --within names the Regions that may process the calls: the printed id uses only these Regions. The exit code is 0 if
+    every MODEL can be called, 1 if some cannot, 3 if none can.
     """
     source = _models(region, endpoint_url, refresh=refresh)
     allowed = patterns(within) if within else None
@@ -222,5 +222,8 @@ def _print_missing(listing: Listing) -> None:
 
 
 def _is_old(listing: Listing) -> bool:
-    """Return whether `listing` comes from the cache because no list could be read from AWS now."""
+    """Return True if AWS returned neither the list of models nor the list of inference profiles.
+
+    `listing` then contains older lists from the cache, or no lists.
+    """
     return len(listing.missing) == 2  # noqa: PLR2004 - both lists

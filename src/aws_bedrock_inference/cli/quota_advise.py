@@ -94,10 +94,10 @@ def advise(
 ) -> None:
     """Recommend a max_tokens, or a profile with more quota.
 
-    The command reads the lengths of past answers, from a FILE that `bedrock run` wrote or from the processes that share
-    a quota through --store. --model is the model that wrote the answers in FILE. --max-tokens is the max_tokens that
-    the run used. It is needed only for records that do not state max_tokens themselves. If the account's quotas can be
-    read, the command also names the inference profiles of the model that have a larger quota.
+    The command compares the lengths of past answers with the max_tokens of their calls. The answers come from each FILE
+    that `bedrock run` wrote, or from the processes that share a quota through --store. For a FILE, pass the --model of
+    the run. If the run had --max-tokens, pass the same value here. If the command can read the account's quotas, it
+    also names the inference profiles of the model that have a larger quota.
     """
     if not files and store is None:
         raise click.UsageError("No answers to read. Pass output files of `bedrock run`, or --store URL.")
@@ -178,7 +178,7 @@ def _of_store(quota: SharedQuota) -> _Experience:
 
 
 def _listed(region: str | None, endpoint_url: str | None) -> QuotaTable | str:
-    """Return the account's quotas, or the reason why they are unknown. The advice does not require them."""
+    """Return the account's quotas, or the reason why they are unknown. The advice about max_tokens needs no quotas."""
     try:
         return discover(region_name=region, endpoint_url=endpoint_url)
     except (QuotasUnknown, BotoCoreError) as error:

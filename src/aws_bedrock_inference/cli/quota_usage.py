@@ -92,7 +92,8 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
     For each process, the command shows its share of the quota, its calls per second, its tokens and its waiting calls.
     MODEL is the id or ARN of a model or inference profile. Without MODEL, the command shows all quotas in the store.
-    The command requires no AWS credentials. If the first or the last update cannot read the store, the exit code is 3.
+    The command requires no AWS credentials. If the first update cannot read the store, the command ends with exit code
+    3. If a later update fails, the command continues. The exit code is 3 if the last update failed.
     """
     failed = ""
     with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
@@ -292,9 +293,10 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
     """Yield the function `show(new, last)`, which shows the result of an update.
 
-    If the update succeeded, `new` and `last` are the same list: the lines of this update. If the update failed, `new`
-    is an error message, and `last` has the lines of the last successful update. A terminal then shows the message and,
-    below the message, the lines in `last`. An output that is not a terminal gets only `new`.
+    * `new`: the lines of this update, or an error message if the update failed.
+    * `last`: the lines of the last successful update. If this update succeeded, `last` is the list `new`.
+
+    A terminal shows an error message above the lines in `last`. An output that is not a terminal gets only `new`.
     """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)

@@ -43,8 +43,13 @@ if TYPE_CHECKING:
 def exit_code(tally: Tally, ending: Ending) -> int:
     """Return the exit code of a run.
 
-    If several things went wrong, the exit code is that of the first one in this order: an interruption, a fault that
-    stops every call, an early stop, invalid records in the input, failed records.
+    If more than one of these events occurred, the first one in the list determines the exit code:
+
+    * The run was interrupted.
+    * The run stopped because every call fails, for example because access is denied or the maximum cost is reached.
+    * The run stopped for another reason, for example because a file could not be written.
+    * Lines of the input are not valid records.
+    * Records failed, or the quota was not shared with other processes at the end.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED
@@ -127,9 +132,9 @@ def _cost(job: Job, bill: Bill) -> Iterator[str]:
 def _reconciled(tally: Tally) -> Iterator[str]:
     """Yield lines that count the records of this run and of the earlier runs together.
 
-    These lines supplement the first line of the summary, which counts only the records of this run. A record is missing
-    if it has neither an answer nor an error. If no record is missing and no record failed in an earlier run, the first
-    line is sufficient, and the line with the common counts is omitted.
+    The first line of the summary counts only the records that this run answered. The line with the counts of all runs
+    follows in two cases: if records failed in an earlier run, or if records have neither an answer nor an error.
+    Another line counts the records that were in flight when an earlier run was killed.
     """
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)

@@ -63,8 +63,8 @@ class _Run(Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Create click's context for the command that the first argument names: `status`, `list`, or otherwise the run
-        of an INPUT.
+        """Create click's context. If the first argument is `status` or `list`, the context is for this command.
+        Otherwise, the context is for a run.
         """
         command = READING.get(args[0]) if args else None
         if command is None:
@@ -208,7 +208,9 @@ def run(
 
 
 def _configured(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the job. If `--config` is set, they include the policies of its file."""
+    """Return the options of a run without the option `--config`. If this option names a file, the returned options
+    contain the policies in the file.
+    """
     config = options.pop("config")
     if config is None:
         return options

@@ -25,8 +25,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
     """Refuse a text that is not a deadline.
 
-    A deadline in the past is accepted. The user continues a run with the same command, and the deadline in that command
-    may have passed by then.
+    A deadline in the past is accepted. To continue a run, the user repeats the command of the run, possibly after the
+    deadline that the command contains.
     """
     if text is not None:
         try:
@@ -56,9 +56,9 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return a copy of the options of a run, in which `jobs` replaces `output_s3_uri` and `role`.
+    """Return a copy of the options of a run, without `output_s3_uri` and `role`.
 
-    `jobs` is a client for batch jobs. The copy has `jobs` only if an S3 prefix, a role and a model are set.
+    If both options and a model are set, the copy contains `jobs` instead, a client for batch jobs.
     """
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")
@@ -84,8 +84,10 @@ def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, An
 
 
 def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
-    """Yield the lines of a summary about the deadline: whether the run ended before the deadline, and whether a batch
-    job continues.
+    """Yield the lines about the deadline in the summary of a run.
+
+    If the run ended early, the only possible line states that a batch job of the run continues. Otherwise, the lines
+    state how many records the batch job answered, and how long before or after the deadline the run ended.
     """
     course = tally.course
     if course is None:

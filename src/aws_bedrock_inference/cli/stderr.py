@@ -15,7 +15,7 @@ class Stderr:
         self._stream: TextIO | None = sys.stderr
 
     def write(self, text: str) -> int:
-        """Write the text to standard error. Drop it if standard error cannot be written."""
+        """Write the text to standard error. If the write fails, drop the text."""
         if self._stream is not None:
             try:
                 self._stream.write(text)
@@ -39,8 +39,10 @@ class Stderr:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        """Redirect the buffer of standard error to the null device. Otherwise Python would fail at exit, because it
-        cannot write the buffer.
+        """Redirect standard error to the null device, and drop all further text.
+
+        At exit, Python writes the text that is still in the buffer. Without the redirection, this write would fail, and
+        change the exit code.
         """
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):

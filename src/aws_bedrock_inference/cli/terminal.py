@@ -1,4 +1,4 @@
-"""The standard input, the standard output and the interruptions of the command."""
+"""Read standard input, write standard output and standard error, and handle Ctrl-C."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class _Output(io.FileIO):
 def prepare_outputs() -> None:
     """Prepare standard output and standard error. If standard output is closed later, the command ends.
 
-    If the encoding of an output lacks a character, the character is escaped. Without this escape, the first character
-    outside ASCII would end the command under `LC_ALL=C`.
+    If an output cannot encode a character, a backslash escape of the character is written, because the command would
+    otherwise fail. With `PYTHONIOENCODING=ascii`, for example, an output cannot encode characters outside ASCII.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__ and not out.isatty():
@@ -94,7 +94,7 @@ def standard_input() -> BinaryIO:
 
 
 def read_text() -> str:
-    """Return the text of standard input. Raise `UsageError` if it is closed or not UTF-8."""
+    """Return the text of standard input. Raise `UsageError` if standard input is closed or its text is not UTF-8."""
     try:
         return standard_input().read().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -111,8 +111,9 @@ class BaseClient:
         return self._endpoint.region
 
     def listen(self, listener: Listener, *, attempts: bool = False) -> Callable[[], None]:
-        """Call `listener` with every event of this client's calls (see `events`). With `attempts=True` it also
-        receives the start of each call and each attempt. The returned function removes the listener.
+        """Call `listener` with every event of this client's calls (see `events`). With `attempts=True`, the listener
+        also receives the start of each call, and the start and the end of each attempt. The returned function removes
+        the listener.
         """
         return self._listeners.add(listener, attempts=attempts)
 
@@ -217,8 +218,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """From now on, if a model id is an ARN that does not name its model, query AWS for this model. Other model ids
-        cause no query.
+        """From now on, if the model id of a call is the ARN of an application inference profile, query AWS for the
+        model of the profile, because the ARN does not contain the model. Other model ids cause no query.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -240,8 +241,8 @@ class BaseClient:
 def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
     """Return a new client that uses the connections of `client` and sends its calls through `pipeline`.
 
-    `hear` receives the events of the new client, except the starts of calls and the attempts. The listeners of `client`
-    also receive the events of the new client.
+    `hear` receives the events of the new client, except `CallStarted`, `AttemptStarted` and `AttemptEnded`. The
+    listeners of `client` receive the events of both clients.
     """
     other = copy(client)
     other._branch_off(pipeline, hear)  # noqa: SLF001 - the class is in this file
@@ -252,8 +253,7 @@ class Finish:
     """An object that updates the token estimates and notifies the listeners when a call ends.
 
     An open stream holds a reference to this object until the stream ends. This object holds no reference to the client
-    or its connections. An abandoned event loop can therefore be garbage collected, although a stream was left open in
-    it.
+    or its connections. An open stream therefore does not keep the connections and their event loop in memory.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

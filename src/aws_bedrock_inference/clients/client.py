@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class BedrockClient(BaseClient):
     """A client for one model, with retries, quota control and circuit breaking. Threads can share it.
 
-    * `model_id`: a model id, an inference profile id or an ARN. Each call can name a different one.
+    * `model_id`: a model id, an inference profile id or an ARN. A call can replace it with the parameter `modelId`.
     * `region_name`, `endpoint_url`: if they are not passed, the client finds them as boto3 does. The client finds
       credentials in the same way.
     * `session`: a boto3 or botocore session, in which the client looks for Region, endpoint and credentials.
@@ -68,12 +68,12 @@ class BedrockClient(BaseClient):
         * `prompt`, or `messages` in Converse's form: pass one of the two.
         * `max_tokens`: the maximum number of tokens in the answer. Bedrock reserves this number of tokens from the
           quota. If `max_tokens` is not set, Bedrock reserves the model's maximum, so set it.
-        * `tools`: a list of Converse tools, or a complete `toolConfig`. All other parameters of Converse can be passed
-          under their own names.
+        * `tools`: a list of Converse tools, or a complete `toolConfig`. Pass other parameters of Converse under their
+          names in Converse, such as `guardrailConfig`.
         * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
           The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
-          client uses a stream if the answer can have 1,000 tokens or more. If the model or the permissions do not allow
-          streaming, the client sends the call again without it.
+          client uses a stream if the answer can have 1,000 tokens or more. If AWS refuses this
+          stream, because of the model or a missing permission, the client sends the call again without streaming.
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
@@ -81,7 +81,7 @@ class BedrockClient(BaseClient):
         * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota, the
           tenants share the quota equally, regardless of how many calls each tenant has.
         * `pin`: names a conversation that stays on one route (model, Region and account) while that route is healthy.
-          The service can then use the prompt cache of the conversation again (see `Fallback`).
+          Each call of the conversation can then use the same prompt cache (see `Fallback`).
 
         Raises `Refused` if the call was not sent. Its subclass `InvalidRequest` means that an argument is invalid.
         Raises `ServiceFault` if the service or the network failed.
@@ -132,8 +132,8 @@ class BedrockClient(BaseClient):
         closing event raises `StreamBroken`, too.
 
         * `on_interrupt`: states what happens instead of `StreamBroken`. With `"restart"`, the stream yields a notice
-          and then the whole answer again. With `"continue"`, the client sends the text that arrived to the model, and
-          the model continues that text (see `Resume`).
+          and then a complete new answer. With `"continue"`, the model receives the text that arrived, and continues
+          this text (see `Resume`).
         * `timeout`: replaces the client's timeout for this call. A timeout in seconds covers the whole stream.
 
         After the end, `reply` on the stream has the usage and the stop reason.
@@ -209,8 +209,8 @@ class BedrockClient(BaseClient):
 
         A later call raises `ClientClosed`. A running call that needs another attempt also raises `ClientClosed`.
 
-        If processes share a quota through a store, the share of this process is released for the other processes. The
-        share is not released if calls of this process use the share at that moment.
+        If processes share a quota through a store, the client releases the share of this process, so that the other
+        processes can use it. If calls of this process still use the share, it is released at the end of the program.
         """
         self._refuse()
         self._driver.close()

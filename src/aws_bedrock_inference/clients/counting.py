@@ -29,12 +29,12 @@ _OF_THE_MODEL = frozenset(
 
 
 class Counting(Locked):
-    """Remembers which model ids CountTokens accepts.
+    """Remembers which ids CountTokens accepts.
 
-    The service rejects inference profiles. It accepts the model behind a profile, except for models that can only be
-    called through a profile. Therefore the client first sends the id that was passed, and then the id of its model. It
-    remembers which of the two was accepted. If CountTokens rejects both ids, the client sends no more requests for
-    them. It then estimates the tokens, and the response contains `"estimated": True`.
+    CountTokens rejects the id of an inference profile. The client then sends the id of the model behind the profile,
+    and remembers for later calls that this id was accepted. CountTokens also rejects the ids of some models, such as
+    models that can only be called through a profile. In this case, the client estimates the tokens, and the response
+    contains `"estimated": True`. For later calls with the same id, the client estimates without a request.
     """
 
     def __init__(self, gauge: TokenGauge, routes: Routes) -> None:
@@ -80,8 +80,8 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember that the id `counted` is sent to CountTokens instead of the id `given`. None as `counted` means that
-        CountTokens accepts no id of this model. Return True if this fact is new, otherwise False.
+        """Remember that the id `counted` is sent to CountTokens instead of the id `given`. `counted` is None if
+        CountTokens accepts no id of the model. Return False if this object remembered the same before, otherwise True.
         """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
@@ -95,9 +95,9 @@ class Counting(Locked):
 def _not_counted(refused: Fault, *, own: bool) -> bool:
     """Return True if the error `refused` shows that CountTokens does not accept the id that was sent.
 
-    `own` is True if the id is the one that the caller passed. `own` is False if the client sent the id of the model
-    behind the caller's profile instead. The caller may have no access to that model. Therefore, if `own` is False, two
-    more errors mean that the id is not accepted: denied access and an unknown model.
+    `own` is True if the caller passed the id that was sent. `own` is False if the caller passed a profile, and the
+    client sent the id of the model behind the profile. The caller may be able to call the profile, but not the model
+    itself. If `own` is False, the result is therefore also True for errors such as denied access or an unknown model.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -42,12 +42,12 @@ class Listed:
         self._wall = wall
 
     def refusal(self, name: str, base: str) -> str | None:
-        """Return the reason to refuse a call of the model `name` without sending it, or None if the call is not
-        refused.
+        """Return the reason to refuse a call of the model `name` without sending it. Return None if the call can be
+        sent.
 
-        The call is refused only if the list was read within the last 24 hours and does not contain the model. If an
-        older list does not contain the model, one warning is logged. If the model is near its end of life, one
-        `EndOfLifeWarning` is emitted.
+        The call is refused only if the stored lists do not contain the model, and were read within the last 24 hours.
+        If older lists do not contain the model, the call is sent, and one warning is logged. If the last day of the
+        model is at most 90 days away or has passed, one `EndOfLifeWarning` is emitted.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)

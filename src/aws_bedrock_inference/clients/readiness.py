@@ -1,4 +1,4 @@
-"""Wait until a model can be called: its access agreement is complete, or its imported model is loaded."""
+"""Wait until the access agreement of a model is complete, or until an imported model is loaded."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
 def _is_loaded(call: Call, fault: Fault) -> bool:
     """Return True if the fault shows that an imported model is loaded.
 
-    The format of the request body depends on the imported model, and this package does not know the format. The model
-    may therefore reject the body of the test call. Only a loaded model can reject a body, so a rejection shows that the
-    model is loaded.
+    Each imported model has its own format of request bodies, and this package does not know the format. A loaded model
+    may therefore reject the body of the request. A model that is not loaded does not read the body, and returns a
+    different error. A rejected body therefore shows that the model is loaded.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
