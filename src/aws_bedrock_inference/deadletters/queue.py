@@ -83,10 +83,10 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        A failure of the store must not hide the exception of the failed request. Therefore the method then raises
-        nothing and returns None, if `error` is an exception or if an `except` block calls the method. It logs why the
-        request was not stored, and adds the reason as a note to the exception. Otherwise, a failure of the store raises
-        `StoreUnavailable`.
+        If the store fails and there is no exception of the request, the method raises `StoreUnavailable`. There is such
+        an exception if `error` is an exception, or if an `except` block calls the method. If the store fails then, the
+        method returns None and raises nothing, so that the exception of the request is not hidden. The method logs why
+        the request was not stored, and adds the reason as a note to the exception of the request.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
