@@ -3,7 +3,8 @@
     with context(team="checkout"):
         client.invoke(...)
 
-A call copies the context when it is created. So the call keeps its context if another thread or task reads its stream.
+A call copies the context when the call is created. So a stream keeps this context, even if another thread or task reads
+the stream.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ _FRAME: ContextVar[_Frame | None] = ContextVar("aws_bedrock_inference", default=
 
 
 def current() -> Context:
-    """Return the context of the running thread or task; empty if there is none."""
+    """Return the context of the running thread or task. Outside every context, the result is empty."""
     frame = _FRAME.get()
     return () if frame is None else frame.names
 
@@ -124,9 +125,9 @@ class Scope:
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
     """Return the chain of open blocks without the block of `scope`. `frame` is the innermost block of the chain.
 
-    The block of `scope` need not be the innermost block, because a generator can end an outer block before the inner
-    block. If `scope` ends in a thread or task that never entered `scope`, the chain does not contain the block. The
-    chain then remains unchanged.
+    Usually, the innermost block ends first. But in generators, an outer block can end before an inner block. Then only
+    the outer block is removed. A block can also end in a thread or task that did not enter the block. The chain of that
+    thread or task does not contain the block, and remains unchanged.
     """
     if frame is None:
         return None

@@ -29,10 +29,11 @@ class Reply:
 
     `stop_reason` shows whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
     (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). `stop_reason` is the service's
-    value, even if boto3 does not list the value. `text` is the text of all blocks, with and without citations. Missing
-    values are empty: `text` is `""` if there is no text, and a usage that was not reported has zeros. The usage of an
-    answer from a cache also has zeros, because the answer cost nothing; the usage of the original answer is in
-    `reply["usage"]`.
+    value, even if boto3 does not list the value. `text` is the text of all blocks, with and without citations. It is
+    `""` if there is no text.
+
+    The numbers in `usage` are 0 if the service reported no usage. They are also 0 for an answer from a cache, because
+    this answer cost nothing. The usage of the original answer is then in `reply["usage"]`.
     """
 
     text: str
@@ -80,16 +81,16 @@ class Reply:
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """The reason why the content was filtered, completely or in part, or None if it was not filtered. The reason is
-        also set if the policy `Filtered` replaced the content with your own message; `reply.made.replaced` is then
-        True.
+        """The reason why the content was filtered, completely or in part. It is None if nothing was filtered. With the
+        policy `Filtered`, your own message can replace the filtered content. The reason is then still set, and
+        `reply.made.replaced` is True.
         """
         return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:
-        """The fault because of which the policy `Degrade` returned a substitute for the model's answer. It is None if
-        the answer comes from the model.
+        """The fault of the call if this answer is a substitute. The policy `Degrade` returns a substitute when a call
+        fails. The result is None if the answer comes from the model.
         """
         return self.made.degraded_by
 
@@ -98,8 +99,9 @@ class Reply:
         """The cost of the answer in US dollars. The cost is None if the usage or the price is unknown, and 0 for an
         answer from a cache.
 
-        Filtered answers of earlier routes (`trail`) are included if the service reported their usage. Other failed
-        attempts are not included, because AWS does not report what it charges for failed attempts.
+        The call can have received filtered answers on earlier routes (`trail`), and AWS charges for these answers too.
+        The cost includes a filtered answer if the service reported its usage. Other failed attempts are not included,
+        because AWS does not report what it charges for them.
         """
         if self.cached is not None or not self.attempts:
             return 0.0

@@ -29,8 +29,9 @@ Tier: TypeAlias = Literal["priority", "default", "flex", "reserved", "match"]
 
 
 class ConverseOptions(TypedDict, total=False):
-    """The parameters of Converse that `invoke` passes on under their own names. This class is only for type checkers.
-    At run time, the installed boto3 determines which parameters exist.
+    """The additional parameters of `invoke`, with the same names as in Converse. `invoke` passes them to Converse.
+
+    This class is only for type checkers. At run time, the installed boto3 determines which parameters are accepted.
     """
 
     modelId: str
@@ -54,7 +55,7 @@ class BadRequestError(ValueError):
 class Prompt(NamedTuple):
     """The arguments of `invoke`. `more` are further parameters, which Converse receives unchanged.
 
-    It is a named tuple, like `Call`, because every call creates one.
+    Every call creates a `Prompt`. It is a named tuple, because a dataclass takes longer to create.
     """
 
     prompt: str | None = None
@@ -70,7 +71,7 @@ class Prompt(NamedTuple):
     def params(self, priority: float) -> dict[str, Any]:
         """Return Converse's parameters without `modelId`. If the tier is `match`, `priority` determines the tier.
 
-        Raises `BadRequestError`.
+        Raises `BadRequestError` for invalid arguments.
         """
         params: dict[str, Any] = {**self.more, "messages": _messages(self.prompt, self.messages)}
         if self.system is not None:

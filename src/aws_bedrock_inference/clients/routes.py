@@ -62,8 +62,8 @@ class Routes:
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
         """Return a step (a function that carries out a call) that finds the model of the call and then runs `step`.
 
-        If the call's ARN does not contain its model, the returned step queries AWS for the model. The route then
-        changes, so the step calls `estimate` again, which estimates the tokens of the call on the new route.
+        If the call's ARN does not contain its model, the returned step queries AWS for the model. It then estimates the
+        tokens of the call again with `estimate`, because the first estimate was made without knowing the model.
         """
 
         def flow(call: Call) -> Flow:

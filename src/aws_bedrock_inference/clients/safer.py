@@ -41,8 +41,10 @@ class Safer:
         self._cannot: set[tuple[str, bool]] = set()
 
     def flow(self, call: Call, send: Step, collect: Step) -> Flow:
-        """Run the Converse call `call` with one of two steps. `collect` receives the answer as a stream, and `send`
-        receives it without streaming.
+        """Run the Converse call `call` with the step `collect` or the step `send`.
+
+        If the answer can be long, `collect` receives it as a stream. If the answer is short, or if the service refuses
+        streaming, `send` receives the answer without streaming.
         """
         route = (call.route.health_key, "toolConfig" in call.params)
         if call.estimate.output_tokens < LONG or route in self._cannot:

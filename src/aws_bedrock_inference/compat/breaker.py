@@ -81,14 +81,15 @@ class CircuitBreaker:
     test. If the test succeeds, the circuit closes. Mistakes of the caller (bad input, no permission, not found) are
     not counted as failures.
 
-    `timeout` and `recovery_timeout` are two names for the same wait. If one of them is passed, this wait applies to
-    both methods. `retry_timeout` has no effect; it is accepted because a class on AWS's pages has this parameter.
-    `clock` replaces the monotonic clock. `wall` replaces the clock for the time of day, which sets `last_failure_time`
-    and `last_retry_time`.
+    If a program passes `timeout` or `recovery_timeout` to the constructor, this wait applies to both methods instead of
+    30 s and 60 s. `retry_timeout` has no effect; it is accepted because a class on AWS's pages has this parameter.
+    Tests can replace the monotonic clock (`clock`) and the clock for the time of day (`wall`). The time of day is used
+    for `last_failure_time` and `last_retry_time`.
 
     The method `call` calls `on_success` and `on_failure`, which a subclass can extend or replace. A program can set
     `state`, `failure_count`, `last_failure_time`, and the numbers that were passed to the constructor, at any time.
-    After `call`, the text of `state` is in capitals, as on the AWS page with the method `call`.
+    After the method `call`, `state` is in capitals, such as `CLOSED`. After `execute`, it is `closed`. Each AWS page
+    uses one of these spellings.
     """
 
     CLOSED = BreakerState("closed")
@@ -136,14 +137,16 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, retain the state. Ignore the results of calls that began before the fork."""
+        """In a forked child, keep the state that the parent had at the fork. A call that began before the fork does not
+        change the state in the child.
+        """
         self.lock = threading.RLock()
         self._generation += 1
 
     @property
     def state(self) -> str:
-        """The state: `closed`, `open` or `half-open`. A program can set it. After it sets `open`, calls are refused
-        until the usual wait is over. After it sets `half-open`, the next call tests the target.
+        """The state: `closed`, `open` or `half-open`. A program can set the state. If it sets `open`, calls are refused
+        until the usual wait is over. If it sets `half-open`, the next call tests the target.
         """
         return BreakerState(self._state.upper().replace("-", "_")) if self._capitals else self._state
 
@@ -158,8 +161,8 @@ class CircuitBreaker:
 
     @property
     def failure_count(self) -> int:
-        """The number of counted failures, which is at most `failure_threshold`. While the circuit is open, no failure
-        expires.
+        """The number of counted failures, at most `failure_threshold`. While the circuit is closed, each failure in
+        `execute` first removes the failures that are older than `failure_window`.
         """
         return len(self._failures)
 
@@ -266,10 +269,11 @@ class CircuitBreaker:
         return value
 
     def _admit(self, rule: _Rule) -> int:
-        """Admit a call, or raise `CircuitBreakerOpenError`. If the circuit is not closed, one call is admitted as a
-        test after each wait of `rule.wait` seconds.
+        """Admit a call, or raise `CircuitBreakerOpenError`. A closed circuit admits every call. An open or half-open
+        circuit admits one call every `rule.wait` seconds, as a test.
 
-        Return the number of state changes so far. `_report` uses this number to ignore the late results of old calls.
+        Return the number of state changes so far. When the call ends, `_report` reads the number again. If the number
+        is different, the state changed during the call, and `_report` ignores the result of the call.
         """
         with self.lock:
             if self._state != self.CLOSED:

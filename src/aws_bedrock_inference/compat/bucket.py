@@ -22,14 +22,16 @@ class TokenBucket:
     """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second. Threads can share
     it.
 
-    A call that has to wait takes its tokens before it waits. The number of tokens then falls below 0, so that later
-    calls wait longer. A program can set `capacity`, `refill_rate` and `tokens` at any time. A wait that has already
-    started does not change.
+    A call that has to wait first takes its tokens, and then waits. Example: the bucket is empty and gains 1 token per
+    second. A call for 5 tokens takes them and waits 5 seconds; the bucket now lacks 5 tokens. A second call for 1 token
+    therefore waits 6 seconds. A program can set `capacity`, `refill_rate` and `tokens` at any time. A wait that has
+    already started does not change.
 
-    A subclass can acquire `lock`, and can call or extend `_refill`. Subclasses of the `TokenBucket` in AWS's
-    documentation can do the same, so they also work with this class.
+    The class `TokenBucket` in AWS's documentation also has `lock` and `_refill`. A subclass of that class can use both,
+    and still works if it inherits from this class instead.
 
-    `clock` replaces the monotonic clock, `sleep` the sleep function, and `wall` the clock for the time of day.
+    Tests can replace the monotonic clock (`clock`), the clock for the time of day (`wall`), and the function that waits
+    (`sleep`).
     """
 
     def __init__(

@@ -19,9 +19,9 @@ def handle_aws_error(error: Any) -> str:
 def is_recoverable_error(error: BaseException) -> bool:
     """Return True if the caller should retry soon.
 
-    Return False for a permanent error. Return False also in three cases in which the call may succeed later: an unknown
-    error, an exhausted daily quota, and a call that a client of this package has already retried. Because a later call
-    may succeed, `handle_aws_error` returns `RETRY_LIMITED` and not `FAIL` for the first two cases.
+    Return False for a permanent error, and for a call that a client of this package has already retried. Return False
+    also for an unknown error and for an exhausted daily quota. In the last two cases, `handle_aws_error` returns
+    `RETRY_LIMITED` and not `FAIL`, because a call may succeed later.
     """
     return worth_repeating(known_fault(error))
 

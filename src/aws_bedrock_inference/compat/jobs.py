@@ -69,5 +69,5 @@ def wait_for_job_with_adaptive_polling(
 
 
 def _reason(error: Exception) -> str:
-    """Return the reason why a job has no result, without the service's message, which can quote the prompt."""
+    """Return the reason why a job has no result. The service's message is omitted, because it can quote the prompt."""
     return str(error) if isinstance(error, (JobFailed, TimeoutError)) else named(known_fault(error))

@@ -5,8 +5,8 @@ In `exponential_backoff_retry` and `retry_with_jitter`, `max_retries` is the num
 after any exception.
 
 In `retry_with_exponential_backoff`, `max_retries` is the number of retries after the first call. This function retries
-only after recoverable errors. For some errors, the error catalogue allows only a few attempts (decision RETRY_LIMITED);
-this function does not exceed this number.
+only after recoverable errors. For some errors, the error catalogue allows only a few attempts (decision RETRY_LIMITED).
+If it allows 2 attempts, this function calls `func` at most twice, even with `max_retries=5`.
 
 No function retries a call that a client of this package has already retried. No function retries a call that failed
 because the daily quota is exhausted.
@@ -150,8 +150,8 @@ def _repeated(
     """Call `func` up to `calls` times, until it succeeds. `wait` receives the number of a call, and returns
     the seconds to wait after this call.
 
-    Stop earlier if `again` returns False, because the fault allows no further attempt. Stop also if the service asks
-    for a wait longer than `longest` seconds.
+    `again` receives a fault and the number of attempts, and returns whether the fault allows another attempt. Stop
+    earlier if `again` returns False. Stop also if the service asks for a wait longer than `longest` seconds.
     """
     if is_async(func):
         raise TypeError("func is a coroutine function, which this function cannot await; pass a function without async")

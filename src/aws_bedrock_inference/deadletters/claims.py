@@ -43,9 +43,10 @@ PAUSES = (0.5, 1.0, 2.0)
 
 
 def patient(ask: Callable[[], T]) -> T:
-    """Call `ask`, which sends a request to a store, and call it again after a transient failure.
+    """Call `ask`, and after each transient failure call it again, up to three times. `ask` sends a request to a store.
 
-    A redrive must not stop at the first failure of the store: it has calls in flight, whose results must be recorded.
+    A redrive must not stop at the first failure of the store, because it must record the results of its calls in
+    flight.
     """
     for pause in PAUSES:
         try:
@@ -112,7 +113,9 @@ def release(
 
 
 def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
-    """Set a dead letter whose claim has expired to `dead`. Its history records that its request was possibly sent."""
+    """End the expired claim of a dead letter: set its state to `dead`, and record in its history that its request was
+    possibly sent.
+    """
     entry = Redriven(queue.store.now(), "unknown", summary.owner)
     release(queue, summary, "dead", entry)
 

@@ -33,9 +33,9 @@ def cursor_of(state: State, place: Place | None) -> str:
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
     """Return where the next page of dead letters starts: the states that remain to be listed, and a position.
 
-    Dead letters are listed state by state. The next page starts with letters in the first of the returned states, and
-    with the letter that follows the position. If the position is None, the page starts with the first letter in that
-    state. Raises `ValueError` for an invalid cursor.
+    Dead letters are listed state by state. The next page starts in the first of the returned states, with the letter
+    after the position. If the position is None, the page starts with the first letter in this state. Raises
+    `ValueError` for an invalid cursor.
     """
     if cursor is None:
         return states, None

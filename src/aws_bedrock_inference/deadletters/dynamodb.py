@@ -55,9 +55,10 @@ class DynamoLetters:
     Letters are listed with the index `by-state`, so the cost of listing does not grow with the number of finished
     letters. A table without this index, such as a table from AWS's documentation, is scanned completely.
 
-    DynamoDB cannot check whether a lease has expired, because a condition cannot use the current time. A process that
-    waits for a claimed letter therefore measures the time with its own `clock`. If the letter's version does not change
-    for the duration of the lease, the process treats the claim as expired.
+    DynamoDB cannot check whether a lease has expired, because a condition cannot use the current time. Therefore a
+    process that waits for a claimed letter measures the time with its own `clock`. A redrive changes the letter's
+    version when it records its result. If the version stays the same for the duration of the lease, the redrive
+    recorded no result in time, and its claim has expired.
     """
 
     def __init__(
@@ -152,8 +153,8 @@ class DynamoLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the claim of a dead letter has expired.
 
-        A claim has expired if it has not changed for the duration of its lease. The duration starts when this method
-        first sees the current version of the claim.
+        The first call of this method for a claim returns False and starts to measure the time. With a lease of 1,000 s,
+        a later call returns True if the claim has not changed for 1,000 s since the first call.
         """
         return self._watch.has_lapsed(summary)
 
@@ -270,8 +271,8 @@ class DynamoLetters:
         return record_of(item)
 
     def _from_bucket(self, where: str) -> bytes:
-        """Return the content of an object in S3. Return no bytes if it cannot be read, so that other dead letters can
-        still be read.
+        """Return the content of an object in S3. If S3 returns an error, log it and return empty bytes. The other dead
+        letters of the page can then still be read.
         """
         bucket, _, key = where.removeprefix("s3://").partition("/")
         try:

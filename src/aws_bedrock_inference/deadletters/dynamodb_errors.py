@@ -60,8 +60,10 @@ def is_too_large(error: ClientError) -> bool:
 
 @contextmanager
 def store_errors(place: str, table: str) -> Iterator[None]:
-    """Raise errors of AWS and boto3 in the `with` block as `StoreUnavailable`, or as `StoreUnusable` if a person must
-    change something.
+    """Run the `with` block, and convert the errors of AWS and boto3 that it raises.
+
+    If a person must change something, such as create a missing table, the error becomes `StoreUnusable`. Any other
+    error, such as a timeout, becomes `StoreUnavailable`.
     """
     try:
         yield

@@ -1,9 +1,10 @@
 """Encode requests and answers as JSON, so that decoding returns equal values. Bytes, all floats, tuples and dates are
 supported.
 
-A value of a type that JSON lacks becomes an object with one field whose name starts with `$`. If the caller passes such
-an object, it is stored inside `{"$object": ...}`. Some values cannot be restored, for example a file that can be read
-only once. For such a value, the name of its type is stored.
+A value of a type that JSON lacks becomes an object with one field, such as `{"$bytes": "..."}`. The name of the field
+starts with `$`. A caller's own dictionary can have the same form. It is stored inside `{"$object": ...}`, so that
+decoding returns the dictionary unchanged. Some values cannot be restored, such as a file that can be read only once.
+Only the name of their type is stored.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class Lost:
 
 
 def lost_in(value: Any) -> str:
-    """Return the name of the type of the first part of the decoded `value` that could not be stored. Return an empty
-    text if `value` is complete.
+    """Find the first part of the decoded `value` that could not be stored, and return the name of its type. Return an
+    empty text if all parts were stored.
     """
     if isinstance(value, Lost):
         return value.kind
@@ -118,8 +119,8 @@ def _other(value: Any) -> Any:
 
 
 def _content_of(file: Any) -> bytes | None:
-    """Return the bytes of a file that can be read again, and restore its position. Return None if `file` is not such a
-    file.
+    """Return all bytes of a file, and restore the position of the file. Return None if `file` can be read only once or
+    is not a file.
     """
     try:
         place = file.tell()

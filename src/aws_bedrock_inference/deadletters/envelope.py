@@ -26,8 +26,9 @@ _WORTH = 4096
 
 
 class Envelope:
-    """Converts the content of dead letters into bytes and back. `redact` selects the part of a request to store, and
-    `seal` then encrypts the content.
+    """Converts the content of dead letters into bytes and back. `redact` is a function that removes the parts of a
+    request that must not be stored. `seal` is a pair of functions: one encrypts the redacted content, and the other
+    decrypts it.
     """
 
     def __init__(self, seal: Seal | None = None, redact: Redact | None = None) -> None:

@@ -56,8 +56,8 @@ class Summary:
 
     `first` and `last` are the times of the first and the last failure, in seconds since the epoch. `cause`, `code`,
     `decision` and `category` describe the last failure. `version` counts the changes. `owner` is the redrive that has
-    claimed the letter for `lease` seconds. The claim ends at the time `until`, by the clock of the owner. `sealed`
-    and `redacted` are True if the content was encrypted or redacted.
+    claimed the letter for `lease` seconds. The claim ends at the time `until`, by the clock of the owner. `sealed` is
+    True if the content was encrypted. `redacted` is True if the function `redact` changed the request.
     """
 
     id: str
@@ -87,8 +87,8 @@ class Summary:
 
     @property
     def sent_twice(self) -> bool:
-        """True if redrives possibly send the request twice: one redrive ended without recording a result. That redrive
-        possibly sent the request, and another redrive then sends the request again.
+        """True if a redrive of this dead letter ended without recording a result. That redrive possibly sent the
+        request. If another redrive also sends the request, the service possibly receives it twice.
         """
         return any(entry.result == "unknown" for entry in self.history)
 
@@ -154,8 +154,9 @@ class Content:
     """The part of a dead letter that never changes.
 
     `operation` is the client method for `request`, such as `invoke`, `converse_stream` or `invoke_model`. `explanation`
-    has the cause, title, decision, meaning and remedies. `partial` is the part of the answer that arrived, as a
-    Converse message. `routes` lists the routes (a model in a Region) that the call tried, the first tried route first.
+    explains the error of the call: its cause, its meaning, whether a retry is useful, and what to do. `partial` is the
+    part of the answer that arrived, as a Converse message. `routes` lists the routes (a model in a Region) that the
+    call tried, the first tried route first.
     """
 
     operation: str

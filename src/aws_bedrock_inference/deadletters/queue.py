@@ -83,9 +83,10 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails, the original exception must not be lost. Therefore, if `error` is an exception, or
-        if an `except` block calls this method, the method returns None. The reason why the request was not stored is
-        logged, and added as a note to the original exception. In all other cases, the method raises `StoreUnavailable`.
+        If the store fails and there is no exception of the request, the method raises `StoreUnavailable`. There is such
+        an exception if `error` is an exception, or if an `except` block calls the method. If the store fails then, the
+        method returns None and raises nothing, so that the exception of the request is not hidden. The method logs why
+        the request was not stored, and adds the reason as a note to the exception of the request.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -118,8 +119,8 @@ class DeadLetterQueue:
     def page_of_summaries(
         self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
     ) -> Summaries:
-        """Return the same page as `page`, but without the content of the dead letters. If the letters are sealed, no
-        key is needed.
+        """Return the same page as `page`, but without the content of the dead letters. No key is needed, because only
+        the content is encrypted.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=False)
         return Summaries([record.summary for record in records], cursor)
@@ -144,10 +145,11 @@ class DeadLetterQueue:
     def retry_request(self, request_id: str, client: Any) -> Any:
         """Send the request of a dead letter again, whatever its state and its cause, and return the result.
 
-        `client` must have the method that sent the request, such as `converse`; a `BedrockClient` is an example. Raises
-        `ValueError` if the letter does not exist or another redrive has claimed it. Raises the exceptions of the
-        client. After such an exception, a letter that was redriven or discarded has its previous state, and any other
-        letter has the state `dead`.
+        `client` is a `BedrockClient`, or another client with the method that sent the request, such as `converse`.
+        Raises `ValueError` if the letter does not exist or another redrive has claimed it.
+
+        Raises the exceptions of the client. If the letter was `redriven` or `discarded` before this call, it is then
+        again in this state. Any other letter is then `dead`.
         """
         letter = self.get(request_id)
         if letter is None:
@@ -168,20 +170,22 @@ class DeadLetterQueue:
         on_answer: Callable[[Letter, Any], object] | None = None,
         **filters: Any,
     ) -> RedriveReport:
-        """Send dead letters again, the oldest first. Return the result of each letter.
+        """Send dead letters again, the oldest first. Return a report with the result of each letter.
 
         At most `limit` letters are sent, and at most `concurrency` at the same time. The calls have the priority
-        `batch` and use the client's quota. Only one redrive at a time sends a letter. `dry_run` sends nothing.
-        `on_answer` is called with each letter and its result, in the thread that sent it.
+        `batch` and use the client's quota. `dry_run` sends nothing. `on_answer` is called with each answered letter and
+        its answer, in the thread that sent the letter. `filters` are the same as in `page`. The redrive stops after 20
+        consecutive failures.
 
-        A letter is refused (not sent) if it would fail again until its cause is fixed. If the cause is fixed, name it
-        in `remedied`, and the letter is sent. A letter is also refused if it failed in a Region other than the client's
-        Region, or if its request was redacted. `force=True` sends all these letters.
+        A letter is refused (not sent) if a person must first fix its cause, such as a missing permission. When the
+        cause is fixed, pass the name of the cause in `remedied`. A letter is also refused if it failed in a Region
+        other than the client's Region, or if its request was redacted. `force=True` also sends all these refused
+        letters.
 
-        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time, so that the call
-        ends before the claim expires. Letters that another redrive has claimed are skipped. With `wait`, this redrive
-        waits until the other redrives have finished these letters. If a claim of another redrive expires, this redrive
-        sends the letter. `filters` are the same as in `page`. The redrive stops after 20 consecutive failures.
+        This redrive claims each letter for `lease` seconds, so that no other redrive sends it. The timeout of the call
+        is nine tenths of this time, so that the call ends before the claim expires. A letter that another redrive has
+        claimed is skipped, but if that claim has expired, this redrive sends the letter. With `wait`, this redrive does
+        not end before all claims of other redrives have ended.
         """
         choice = wanted(self.store.now, **filters)
         return Redrive(

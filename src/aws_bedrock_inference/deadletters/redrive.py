@@ -1,5 +1,7 @@
-"""Send many dead letters again, within the quota. A letter that would fail again until a person fixes its cause is
-refused. The other letters are claimed and sent.
+"""Send many dead letters again, within the client's quota.
+
+Some letters are refused (not sent), for example if a person must first fix the cause of the failure. All other letters
+are claimed and sent. While a letter is claimed, no other redrive sends it.
 """
 
 from __future__ import annotations
@@ -147,8 +149,8 @@ class Redrive:
         self._numbers[result.result] += 1
 
     def _claimable(self, *, wait: bool) -> Iterator[Summary]:
-        """Yield the letters in the state `dead`, then the claimed letters whose claim has expired. With `wait`, look
-        for expired claims again until no other redrive has claimed a letter.
+        """Yield the letters in the state `dead`, then the claimed letters whose claim has expired. With `wait`, repeat
+        the search for expired claims until all claims of other redrives have ended.
         """
         yield from self._of_state("dead")
         while True:

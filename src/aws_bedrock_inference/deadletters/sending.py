@@ -34,7 +34,7 @@ _AWAITED = "dead letters are sent from threads, which cannot await. Pass a Bedro
 
 
 def check_client(client: Any) -> None:
-    """Raise `ValueError` for an asynchronous client, because a thread cannot await its calls."""
+    """Raise `ValueError` for an asynchronous client, because the code that sends dead letters cannot await calls."""
     if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "converse", "invoke_model")):
         raise ValueError(_AWAITED)
 
@@ -72,7 +72,8 @@ def unsendable(letter: Letter) -> str:
 def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     """Send the request of a dead letter and return the result. For a stream, the result is the complete answer.
 
-    Raises the exceptions of the client, `ValueError` for a request that was not stored completely, and `NotAnswered`.
+    Raises the exceptions of the client. Raises `ValueError` if the request was not stored completely, and `NotAnswered`
+    if the result is not an answer of a model.
     """
     problem = unsendable(letter)
     if problem:
@@ -128,8 +129,10 @@ def _named_parameters(method: Callable[..., Any]) -> frozenset[str]:
 
 
 def answer_of(result: Any) -> Any:
-    """Return the answer as JSON values. If the result contains a body that can be read only once, the body is replaced
-    by a readable copy.
+    """Return the answer as JSON values, for the store.
+
+    If `result` contains a body that can be read only once, this function reads the body. It then puts a copy of the
+    body into `result`, so that the caller can also read the body.
     """
     response = getattr(result, "response", result)
     if isinstance(response, dict) and hasattr(response.get("body"), "read"):

@@ -68,7 +68,7 @@ class SqliteLetters:
         self._file.check()
 
     def put(self, record: Record) -> None:
-        """Store a new dead letter, and delete expired letters."""
+        """Store a new dead letter. Also delete the letters that were redriven or discarded more than 30 days ago."""
         summary = record.summary
         with self._file.changing() as database:
             database.execute(
@@ -121,9 +121,9 @@ class SqliteLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the lease of a claimed dead letter has expired.
 
-        Usually, the clock of the machine decides. If the remaining time of the lease is longer than the complete lease,
-        the clock of the machine was set back. In this case, a monotonic clock decides: the lease has expired if the
-        claim has not changed for the duration of the lease.
+        Usually, the lease expires when the clock of the machine reaches the time `summary.until`. But if a lease of
+        1,000 s still has 4,600 s left, the clock was set back. In this case, the time is measured with a monotonic
+        clock: the lease expires if the claim does not change for 1,000 s.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
