@@ -147,16 +147,14 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Wait until this process has finished its run of the job. Call this method before the program ends.
-
-        A process runs only local jobs, whose records it sends on demand. If this process does not run the job, the
-        method returns immediately.
+        """If this process sends the records of the job on demand, wait until it has finished. Otherwise, return
+        immediately, for example for a job of AWS. Call this method before the program ends.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
-        """Close the connections to the services. If this process runs a local job, the next process that waits for the
-        job continues the job.
+        """Close the connections to the services. If this process runs a local job, it first waits for the records in
+        flight and sends no further records. The next process that waits for the job sends the remaining records.
         """
         await asyncio.to_thread(self._jobs.close)
 
