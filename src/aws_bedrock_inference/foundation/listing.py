@@ -81,7 +81,7 @@ class Missing:
 
 def told(missing: Iterable[Missing]) -> list[str]:
     """Return sentences for users about failed requests. Each request with a denied permission gets its own sentence.
-    Requests that failed for another reason, such as a timeout, share one sentence for each reason.
+    The other requests are grouped by the reason of the failure, such as a timeout. Each group gets one sentence.
     """
     failed: dict[str, list[str]] = {}
     sentences = []

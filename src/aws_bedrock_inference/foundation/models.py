@@ -235,10 +235,10 @@ class Models(Locked):
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _listed(self, name: str, listing: Listing) -> bool | None:
-        """Return whether an id that the lists of models and profiles do not contain can exist in the Region: False if
-        the id certainly does not exist, None if this is unknown.
+        """Return False if the id `name` certainly does not exist in the Region, and None if this is unknown. The result
+        is used only if neither the list of models nor the list of profiles contains the id.
 
-        The result is False if both lists could be read and are less than 24 hours old. It is always None for an ARN.
+        The result is False if both lists could be read and are less than 24 hours old. For an ARN, it is always None.
         """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

@@ -1,5 +1,6 @@
 """Check which Regions can answer a call. For an inference profile, the check uses AWS's list of the profile's
-destination Regions. A prefix such as `eu.` in the profile's id does not name these Regions.
+destination Regions. It does not use a prefix such as `eu.` in the profile's id, because a prefix does not name each
+Region.
 """
 
 from __future__ import annotations

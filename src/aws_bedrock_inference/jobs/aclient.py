@@ -147,14 +147,14 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """If this process sends the records of the job on demand, wait until it has finished. Otherwise, return
-        immediately, for example for a job of AWS. Call this method before the program ends.
+        """Wait while this process runs the job, that is, while it sends the job's records on demand. If this process
+        does not run the job (for example, a job of AWS), return immediately. Call this method before the program ends.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
-        """Close the connections to the services. If this process runs a local job, it first waits for the records in
-        flight and sends no further records. The next process that waits for the job sends the remaining records.
+        """Close the connections to the services. If this process runs a local job, it sends no further records, and
+        waits for the records in flight. The next process that waits for the job sends the remaining records.
         """
         await asyncio.to_thread(self._jobs.close)
 

@@ -41,7 +41,8 @@ class BedrockJobClient(Jobs):
 
     `output_s3_uri` is the prefix for the outputs of jobs; the inputs are uploaded below the same prefix. `role_arn` is
     the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN.
-    `session`, `endpoint_url`, `on_demand`, `clock` and `sleep` are options of the class `Jobs`.
+    `session` is a session of boto3 or botocore with the credentials. Its Region is used, unless `region_name` is set.
+    For `endpoint_url`, `clock` and `sleep`, see the class `Jobs`.
 
     `on_too_few` applies to a job with fewer records than the service accepts for the model. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With
@@ -125,9 +126,9 @@ class BedrockJobClient(Jobs):
 
         Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. Each of `records` is either a dictionary such as
         `{"id": "a", "prompt": "Hello", "max_tokens": 50}`, or one such as `{"recordId": "a", "modelInput": {...}}`. The
-        first form accepts the arguments of `invoke`, and `messages` instead of `prompt`; its `id` is optional.
-        `input_s3_uri` is a file or a folder of JSONL in S3. `system`, `max_tokens` and `temperature` apply to prompts.
-        The records need not fit into memory.
+        first form accepts the arguments of `invoke`, and `messages` instead of `prompt`. In both forms, the id is
+        optional. `input_s3_uri` is a file or a folder of JSONL in S3. `system`, `max_tokens` and `temperature` apply to
+        prompts. The records need not fit into memory.
 
         A restarted program can call this method again: if a job with the same content is running or has completed, the
         method returns the id of that job. If the job failed or was stopped, a new job is created. `client_token`

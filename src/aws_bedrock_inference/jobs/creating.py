@@ -83,8 +83,8 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order for the job with this number. Job 1 is the first job for this content, and its order is this
-        order itself. If job 1 fails or is stopped, job 2 can replace it. The token and the name of job 2 end with `-2`.
+        """Return the order for the job with this number. Job 1 is the first job for this content; its order is this
+        order itself. If job 1 fails or is stopped, job 2 replaces it. The token and the name of job 2 end with `-2`.
         """
         if number == 1:
             return self

@@ -41,8 +41,9 @@ _CALL_SECONDS = 60.0
 class Jobs:
     """The jobs of an account in a Region, whichever program created them. Threads can share an object of this class.
 
-    * `session`: a session of boto3 or botocore. Default: boto3's default session. The Region, the credentials and the
-      endpoints are those that a boto3 client of this session uses.
+    * `region_name`: the Region. Default: the Region of the session.
+    * `session`: a session of boto3 or botocore. Default: boto3's default session. The credentials and the endpoints are
+      those that a boto3 client of this session uses.
     * `endpoint_url`: another endpoint for the service `bedrock`. If it is outside AWS, for example the simulator, the
       calls of jobs that run on demand are also sent to it. The endpoints of S3 and of other services do not change.
     * `on_demand`: the client for jobs that run on demand. Default: a client of the same session.
@@ -140,8 +141,8 @@ class Jobs:
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """If this process sends the records of the job on demand, wait until it has finished. Otherwise, return
-        immediately, for example for a job of AWS. Call this method before the program ends.
+        """Wait while this process runs the job, that is, while it sends the job's records on demand. If this process
+        does not run the job (for example, a job of AWS), return immediately. Call this method before the program ends.
         """
         self._local.finish(job_id)
 
@@ -158,8 +159,8 @@ class Jobs:
         self._heard.notify(event)
 
     def close(self) -> None:
-        """Close the connections. If this process runs a local job, it first waits for the records in flight and sends
-        no further records. The next process that waits for the job sends the remaining records.
+        """Close the connections. If this process runs a local job, it sends no further records, and waits for the
+        records in flight. The next process that waits for the job sends the remaining records.
         """
         self._local.close()
         if self._own is not None:

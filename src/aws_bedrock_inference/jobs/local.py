@@ -136,8 +136,8 @@ class LocalJobs:
     def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
         """Return the job in the form of GetModelInvocationJob.
 
-        If no process runs the job (see `_is_abandoned`), this process continues the job, unless `take_over` is False.
-        Raises `LookupError` if the job does not exist, and `ValueError` for an invalid id.
+        If no process runs the job, the job's state no longer changes. This process then continues the job, unless
+        `take_over` is False. Raises `LookupError` if the job does not exist, and `ValueError` for an invalid id.
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)

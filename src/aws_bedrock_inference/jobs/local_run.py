@@ -155,8 +155,8 @@ class LocalRun:
     def _finish(self) -> None:
         """Join the results into the output, write the manifest, and end the job.
 
-        The objects with the individual results are deleted last. If this process dies before, these objects still
-        exist, and another process can repeat all steps.
+        The objects with the individual results are deleted last. If this process dies before that, these objects
+        still exist, and another process can repeat all steps.
         """
         parts = list(self._parts())
         with TemporaryFile() as whole:

@@ -19,7 +19,7 @@ _FINGERPRINT = 16
 
 class Outputs:
     """The output lines of a job, which are read from `lines`. To find the line of a record, an object of this class
-    reads lines until the line is found. The file `aside` stores the lines of later records that were read meanwhile.
+    reads lines until the line is found. The file `aside` stores the other lines for later records.
     """
 
     def __init__(self, lines: Iterator[dict[str, Any]], aside: IO[bytes]) -> None:
@@ -34,7 +34,8 @@ class Outputs:
         """Return the output line with the id and the body of a record. If an earlier call returned this line, return
         None, because each line is used once.
 
-        If no line has both the id and the body, return an unused line with the id, or None.
+        If no line has both the id and the body, return an unused line with the same id and another body. Return None if
+        no unused line has the id.
         """
         own = _fingerprint(body)
         if (record_id, own) in self._taken:
@@ -50,8 +51,8 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether an output line with this id and this body was already used. If True, the input contains the
-        record twice: the line was used for the first of the two.
+        """Return whether an output line with this id and this body was already used. If it was, the input
+        contains the record twice, and the line was used for the first of the two.
         """
         return (record_id, _fingerprint(body)) in self._taken
 

@@ -1,7 +1,7 @@
 """Read the results of a job from S3, and join them to its inputs by record id, in the order of the inputs.
 
 The outputs can be in any order. To find the output of an input record, outputs are read until the right one is found.
-Outputs of later records that were read meanwhile are stored (see `outputs.py`).
+The other outputs that were read are stored for later records (see `outputs.py`).
 """
 
 from __future__ import annotations
