@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 class ControlPlane:
-    """Sends requests about one account in one Region. If a request fails, for example because a permission is missing,
-    the method raises no exception. It returns None, and appends a `Missing` with the name of the permission to the list
-    `missing`.
+    """Sends requests about one account in one Region. A request that fails raises no exception. Its result is None, and
+    a `Missing` is appended to the list `missing`. This `Missing` contains the name of the permission that the request
+    needs.
     """
 
     def __init__(self, session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> None:

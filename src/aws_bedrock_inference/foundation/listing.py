@@ -62,7 +62,9 @@ class InferenceProfile:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The Regions that can answer a call to the profile, sorted. `EVERYWHERE` stands for any Region."""
+        """The Regions that can answer a call to the profile, sorted. For a global profile, they include `EVERYWHERE`,
+        because any commercial Region can answer.
+        """
         return tuple(sorted({arn.split(":")[3] for arn in self.models}))
 
 
@@ -78,8 +80,8 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return sentences for users about failed requests. There is one sentence for each denied permission. All other
-    failed requests with the same reason share one sentence.
+    """Return sentences for users about failed requests. Each request with a denied permission gets its own sentence.
+    The other requests are grouped by the reason of the failure, such as a timeout. Each group gets one sentence.
     """
     failed: dict[str, list[str]] = {}
     sentences = []
@@ -129,14 +131,15 @@ class Listing:
         return None
 
     def is_young(self, now: float) -> bool:
-        """Return whether the lists of models and profiles were read within the last 24 hours. Only such lists prove
-        that the Region does not offer a model.
+        """Return whether the lists of models and profiles were read within the last 24 hours. If older lists do not
+        contain a model, AWS may have added the model since.
         """
         return 0 <= now - self.at < A_DAY
 
     def lacks(self, name: str) -> bool:
-        """Return whether the lists of models and profiles prove that the Region has no such id. Incomplete lists prove
-        nothing. For an ARN, return False, because an ARN can name any kind of resource.
+        """Return True if neither the list of models nor the list of profiles contains the id. Return False if one of
+        the two lists could not be read. Also return False for an ARN, because an ARN can name a resource that is in
+        neither list.
         """
         if self.models is None or self.profiles is None or name.startswith("arn:"):
             return False
@@ -154,7 +157,9 @@ class Listing:
 
 
 def model_of(answer: Mapping[str, Any]) -> FoundationModel:
-    """Return the model in a response of AWS, which contains either a summary or all details of the model."""
+    """Return the model that `answer` describes. `answer` is an entry of AWS's list of models, or AWS's response for one
+    model.
+    """
     kinds = answer.get("inferenceTypesSupported")
     life = answer.get("modelLifecycle") or {}
     return FoundationModel(
@@ -172,7 +177,9 @@ def model_of(answer: Mapping[str, Any]) -> FoundationModel:
 
 
 def profile_of(answer: Mapping[str, Any], region: str) -> InferenceProfile:
-    """Return the profile in a summary that AWS returned in this Region."""
+    """Return the inference profile that `answer` describes. `answer` is an entry of AWS's list of profiles, or AWS's
+    response for one profile. `region` is the Region that answered.
+    """
     arns = tuple(each["modelArn"] for each in answer.get("models", ()) if each.get("modelArn"))
     behind = target_of_models(region, arns)
     return InferenceProfile(

@@ -113,9 +113,10 @@ class Models(Locked):
         """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        Each call of this method requests the account's access from AWS. If the model requires a use-case form, or
-        accepts only some data-retention modes, these facts are also requested. The other facts come from the lists of
-        models and profiles. If the caller has no permission to read these lists, AWS is queried for this one id.
+        Each call of this method requests the account's access from AWS. If the model requires a use-case form, the
+        method also requests whether the account has submitted the form. If the model accepts only some data-retention
+        modes, it also requests the account's mode. The other facts come from the lists of models and profiles. If the
+        caller has no permission to read these lists, AWS is queried for this one id.
         """
         name = str(id)
         listing = self.listing()
@@ -144,8 +145,8 @@ class Models(Locked):
         return checks.made(read, listing, self._clock())
 
     def resolve(self, id: str, within: str | Iterable[str] | None = None) -> str:  # noqa: A002 - as `get`
-        """Return the id to use for calls in this Region, for the model that `id` names. The result is `id` itself, the
-        model's own id, or an inference profile of the model.
+        """Return the id with which to call a model from this Region. `id` names the model. The result is `id` itself,
+        the model's own id, or an inference profile of the model.
 
         * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. Each destination Region of
           the returned id matches one of the patterns. These Regions come from the list that AWS returns, not from the
@@ -154,7 +155,7 @@ class Models(Locked):
         A global profile is returned only if `id` is a global profile and `within` is None or `*`. A profile that the
         account has created is returned only if `id` is that profile.
 
-        Raises `NotResolvable` if there is no such id, or if the destination Regions are unknown.
+        Raises `NotResolvable` if no id meets these conditions, or if the destination Regions are unknown.
         """
         listing = self.listing()
         name = str(id)
@@ -234,8 +235,10 @@ class Models(Locked):
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _listed(self, name: str, listing: Listing) -> bool | None:
-        """Return False if the lists of models and profiles prove that the Region has no such id. Return None if they
-        prove nothing, because they are old or incomplete, or because `name` is an ARN.
+        """Return False if the id `name` certainly does not exist in the Region, and None if this is unknown. The result
+        is used only if neither the list of models nor the list of profiles contains the id.
+
+        The result is False if both lists could be read and are less than 24 hours old. For an ARN, it is always None.
         """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

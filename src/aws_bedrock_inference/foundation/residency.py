@@ -1,5 +1,6 @@
-"""Check which Regions can answer a call. The check uses the destination Regions of an inference profile, not its
-prefix.
+"""Check which Regions can answer a call. For an inference profile, the check uses AWS's list of the profile's
+destination Regions. It does not use a prefix such as `eu.` in the profile's id, because a prefix does not name each
+Region.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
-    """Return whether all of `regions`, the Regions that can answer a call, match the patterns in `within`.
+    """Return True if each of `regions` matches a pattern in `within`. `regions` are the Regions that can answer a call.
 
-    An empty `regions` means that the Regions are unknown: return False. If any Region can answer the call (a global
-    profile), only the pattern `*` matches.
+    Return False if `regions` is empty, because the Regions are then unknown. For a global profile, `regions` contains
+    `EVERYWHERE`, which only the pattern `*` matches.
     """
     found = tuple(regions)
     return bool(found) and all(

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 
 
 class NotResolvable(LookupError):
-    """Raised if every id of the model sends calls to Regions that are not allowed, or if the Region has no such id. The
-    message states the reason.
+    """Raised if a model has no id that keeps all calls in the allowed Regions. The message states the reason. For
+    example, the Region does not offer the model, or each of its ids also sends calls to other Regions.
     """
 
 
 def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) -> str:
-    """Return an id of the model of `name` whose calls stay in Regions that match `within`. If there are several such
-    ids, return the first in the order of `_candidates`. Raises `NotResolvable` if there is no such id.
+    """Return an id with which to call the model `name`. All Regions that can answer a call with this id match the
+    patterns in `within`. If several ids meet this condition, return the first in the order of `_candidates`. Raises
+    `NotResolvable` if no id meets it.
     """
     allowed = (ANYWHERE,) if within is None else patterns(within)
     refused: list[str] = []

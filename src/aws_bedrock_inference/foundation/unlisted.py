@@ -28,12 +28,12 @@ _INPUTS = {
 
 def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None = None) -> str | None:
     """Return the reason why the Region of `listing` certainly cannot serve a request with these needs (the abilities
-    that the request requires of a model). The reason is a clause without a full stop. Return None if the list shows no
-    such reason.
+    that the request requires of a model). Return None if `listing` shows no reason. The reason is a clause without a
+    full stop, such as `MODEL does not support images in REGION`.
 
-    `now` is the current time in seconds since the epoch. If the list is recent and does not contain the model, this is
-    a reason. Without `now`, the age of the list is unknown. A missing model is then not a reason, because AWS may have
-    added the model after the list was read.
+    `now` is the current time in seconds since the epoch. If the lists of models and profiles are less than 24 hours old
+    and do not contain the model, this is the reason. Without `now`, the age of the lists is unknown. A missing model is
+    then no reason, because AWS may have added the model after the lists were read.
     """
     name = str(model_id)
     if now is not None and listing.is_young(now) and listing.lacks(name):

@@ -147,16 +147,14 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Wait until this process has finished its run of the job. Call this method before the program ends.
-
-        A process runs only local jobs, whose records it sends on demand. If this process does not run the job, the
-        method returns immediately.
+        """Wait while this process runs the job, that is, while it sends the job's records on demand. If this process
+        does not run the job (for example, a job of AWS), return immediately. Call this method before the program ends.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
-        """Close the connections to the services. If this process runs a local job, the next process that waits for the
-        job continues the job.
+        """Close the connections to the services. If this process runs a local job, it sends no further records, and
+        waits for the records in flight. The next process that waits for the job sends the remaining records.
         """
         await asyncio.to_thread(self._jobs.close)
 

@@ -37,20 +37,19 @@ ROLE = "BEDROCK_BATCH_ROLE_ARN"
 
 
 class BedrockJobClient(Jobs):
-    """A client for batch jobs of one model. Threads can share it.
+    """A client for batch jobs of one model. Threads can share a client.
 
     `output_s3_uri` is the prefix for the outputs of jobs; the inputs are uploaded below the same prefix. `role_arn` is
-    the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN. The
-    Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
-    botocore) if it is set. `endpoint_url` sets the endpoint for the jobs, as in the class `Jobs`.
+    the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN.
+    `session` is a session of boto3 or botocore with the credentials. Its Region is used, unless `region_name` is set.
+    For `endpoint_url`, `clock` and `sleep`, see the class `Jobs`.
 
     `on_too_few` applies to a job with fewer records than the service accepts for the model. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With
     `"error"`, `create_job` raises `ValueError`.
 
     If there are more records than one job accepts, the client creates several jobs under one id. `limits` are the
-    limits of one job. By default, the account's quotas are used. Tests pass `clock` and `sleep`, so that they do not
-    wait.
+    limits of one job. By default, the account's quotas are used.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -125,16 +124,18 @@ class BedrockJobClient(Jobs):
         """Create a job and return its id. The id is an ARN, or starts with `group:` (several jobs) or `local:` (on
         demand).
 
-        Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. Each of `records` is a dictionary in one of two
-        forms. The first form has `prompt` or `messages`, arguments of `invoke`, and optionally an `id`. The second form
-        has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3. `system`, `max_tokens` and
-        `temperature` apply to prompts. The records need not fit into memory.
+        Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. Each of `records` is either a dictionary such as
+        `{"id": "a", "prompt": "Hello", "max_tokens": 50}`, or one such as `{"recordId": "a", "modelInput": {...}}`. The
+        first form accepts the arguments of `invoke`, and `messages` instead of `prompt`. In both forms, the id is
+        optional. `input_s3_uri` is a file or a folder of JSONL in S3. `system`, `max_tokens` and `temperature` apply to
+        prompts. The records need not fit into memory.
 
-        If a job with the same content is running or has completed, this method returns the id of that job. A restarted
-        program can therefore call the method again. If that job failed or was stopped, a new job is created.
-        `client_token` identifies the content. If it is not set, the digest of the content is used. Pass a different
-        token for different content. To run the same prompts again, pass a new token. AWS stops the job after
-        `timeout_hours`. Records that were not processed by then have no output.
+        A restarted program can call this method again: if a job with the same content is running or has completed, the
+        method returns the id of that job. If the job failed or was stopped, a new job is created. `client_token`
+        identifies the content; its default is a digest of the content. Pass a different token for different content. To
+        run the same prompts a second time, pass a new token.
+
+        AWS stops the job after `timeout_hours`. Records that were not processed by then have no output.
 
         Raises `ValueError` for invalid records, and the exceptions of botocore.
         """

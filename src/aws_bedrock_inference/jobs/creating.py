@@ -43,9 +43,11 @@ _PAGE = 1000
 class Order:
     """The parameters of a job, without its input.
 
-    `token` and `name` are those of the first job for this content. If that job fails or is stopped, later jobs add a
-    number to them. `content` is a digest of the records if the caller has set the token. Otherwise `content` is empty,
-    because the token is already derived from the records.
+    `token` and `name` are those of the first job for this content. If that job fails or is stopped, the token and the
+    name of the second job end with `-2`.
+
+    If the caller has set the token, `content` is a digest of the records. It shows whether the same token is used for
+    different records. Otherwise `content` is empty, because different records then have different tokens.
     """
 
     model_id: str
@@ -81,10 +83,8 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order for job `number` of the jobs for the same content.
-
-        For job 1, this order itself is returned. A later job is created after a failed or stopped job. Its order has
-        the number at the end of its token and its name.
+        """Return the order for the job with this number. Job 1 is the first job for this content; its order is this
+        order itself. If job 1 fails or is stopped, job 2 replaces it. The token and the name of job 2 end with `-2`.
         """
         if number == 1:
             return self
@@ -159,10 +159,11 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job with the order's token that is running or has completed. If there is no such job, return None.
+        """Return two values: the existing job for this order, and a number.
 
-        The second value is needed only if no such job exists. It is the number of failed and stopped jobs with this
-        token, and it determines the number of the next job.
+        The job has the order's token, and is running or has completed. If no such job exists, the first value is None.
+        The second value is then the number of failed and stopped jobs with this token. For example, after 2 failed
+        jobs, the next job is job 3.
         """
         ended = 0
         for job in self._with_token(order):
@@ -221,8 +222,8 @@ class AwsJobs:
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
         """Yield the jobs with the order's token, the newest first.
 
-        Without the permission to list jobs, yield none. A second job for this token is still impossible, because AWS
-        creates only one job for each token.
+        If the permission to list jobs is missing, log a warning and yield no job. The caller then requests a new job
+        from AWS. If a job with this token exists, AWS creates no second one, because a token is valid for only one job.
         """
         own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
         name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]

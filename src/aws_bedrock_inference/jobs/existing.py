@@ -39,13 +39,15 @@ _CALL_SECONDS = 60.0
 
 
 class Jobs:
-    """The jobs of an account in a Region, whichever program created them. Threads can share it.
+    """The jobs of an account in a Region, whichever program created them. Threads can share an object of this class.
 
-    The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
-    botocore) if it is set. `on_demand` is the client for jobs that run on demand, by default a client of this session.
-    `endpoint_url` sets the endpoint of the service `bedrock`, by default the one that boto3 finds. If this endpoint is
-    outside AWS, such as the simulator, the jobs that run on demand also use it. The endpoints of S3 and of other
-    services do not change. Tests pass `clock` and `sleep`, so that they do not wait.
+    * `region_name`: the Region. Default: the Region of the session.
+    * `session`: a session of boto3 or botocore. Default: boto3's default session. The credentials and the endpoints are
+      those that a boto3 client of this session uses.
+    * `endpoint_url`: another endpoint for the service `bedrock`. If it is outside AWS, for example the simulator, the
+      calls of jobs that run on demand are also sent to it. The endpoints of S3 and of other services do not change.
+    * `on_demand`: the client for jobs that run on demand. Default: a client of the same session.
+    * `clock` and `sleep`: tests pass them, so that they do not wait.
     """
 
     def __init__(
@@ -89,8 +91,9 @@ class Jobs:
         """Return the current status of the job. The result contains a `status` such as `COMPLETED`, the `error`, the
         numbers of records, and the times of the job (see `JobStatus`).
 
-        If the process that runs a job on demand has died, the job's state in S3 no longer changes. When calls of this
-        method have found the same state for 60 s, this process continues the job. `take_over=False` prevents this.
+        A process that runs a job on demand changes the job's state in S3 every 10 s. If the calls of this method find
+        the same state for 60 s, that process has probably died, and this process continues the job. `take_over=False`
+        prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -138,10 +141,8 @@ class Jobs:
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """Wait until this process has finished its run of the job. Call this method before the program ends.
-
-        A process runs only local jobs, whose records it sends on demand. If this process does not run the job, the
-        method returns immediately.
+        """Wait while this process runs the job, that is, while it sends the job's records on demand. If this process
+        does not run the job (for example, a job of AWS), return immediately. Call this method before the program ends.
         """
         self._local.finish(job_id)
 
@@ -158,8 +159,8 @@ class Jobs:
         self._heard.notify(event)
 
     def close(self) -> None:
-        """Close the connections. If this process runs a local job, the run ends after the records in flight. The next
-        process that waits for the job continues the job.
+        """Close the connections. If this process runs a local job, it sends no further records, and waits for the
+        records in flight. The next process that waits for the job sends the remaining records.
         """
         self._local.close()
         if self._own is not None:

@@ -28,9 +28,9 @@ _PAGE = 1000
 def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLetterQueue, region: str) -> None:
     """Store a dead letter for each failed record, unless an earlier reader of this job has stored it.
 
-    A dead letter is identified by the job's id and the record's position in the results. Both are tags of the dead
-    letter. The record's id does not identify it, because a tag that looks like a secret is masked. Raises
-    `StoreUnavailable`.
+    Each dead letter has three tags: the job's id, the record's position in the results, and the record's id. The job's
+    id and the position show whether a record already has a dead letter. The record's id is not used for this: if it
+    looks like a secret, it is stored in masked form. Raises `StoreUnavailable`.
     """
     name = job["job_id"].rpartition("/")[2]
     there, route = _kept(queue, name), Route(job["model_id"], region)

@@ -2,7 +2,8 @@
 *part* of the group.
 
 A group is an object in S3. The id of the group contains the URI of the object: `group:s3://BUCKET/PREFIX/groups/TOKEN`.
-The object lists the jobs in the order of their records, each with its input and the parameters to create it.
+The object lists the jobs in the order of their records. For each job, it contains the URI of the input and the
+parameters of the job.
 
 If a process died, or the account reached its quota of jobs, some jobs of the group do not exist yet. Any process that
 waits for the group creates these jobs. If two processes do this at the same time, no job is created twice, because AWS
@@ -45,11 +46,14 @@ _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "er
 
 class Groups:
     """The groups of jobs that this process creates and waits for. A group is several jobs with one id. Threads can
-    share it.
+    share an object of this class.
 
-    The function `submit` receives the parameters of a job and the URI of its input. It creates the job or finds the
-    existing job, and returns the job's id. The function `ask` receives this id and returns the job in the form of
-    GetModelInvocationJob. The function `stop` receives the id and stops the job.
+    The caller passes three functions that manage one job:
+
+    * `submit` receives the parameters of a job and the URI of its input. It creates the job or finds the existing job,
+      and returns the job's id.
+    * `ask` receives the id and returns the job in the form of GetModelInvocationJob.
+    * `stop` receives the id and stops the job.
     """
 
     def __init__(
@@ -184,8 +188,8 @@ class Groups:
 
 
 def _content(group: dict[str, Any]) -> str:
-    """Return the digest of the records of a group. The digest is empty if the caller set no token, because the token is
-    then derived from the records.
+    """Return the digest of the records of a group. The digest shows whether a caller's token was used for different
+    records. It is empty if the caller set no token, because different records then have different tokens.
     """
     return str(group["parts"][0]["order"].get("content", ""))
 
@@ -233,9 +237,10 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 def _status(statuses: list[str]) -> str:
     """Return AWS's word for the status of a group whose jobs have these statuses.
 
-    While all jobs are running, the group has the latest of their statuses, in the order Submitted, Validating,
-    Scheduled, InProgress, Stopping. If only some jobs have ended, the group is InProgress, or Stopping if a job is
-    stopping. If all jobs have ended and only some have results, the group is PartiallyCompleted.
+    A job has its statuses in the order Submitted, Validating, Scheduled, InProgress, Stopping. While no job has ended,
+    the group has the status of the most advanced job. Example: one job is Submitted and another is InProgress, so the
+    group is InProgress. If only some jobs have ended, the group is InProgress, or Stopping if a job is stopping. If all
+    jobs have ended and only some have results, the group is PartiallyCompleted.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

@@ -1,11 +1,13 @@
 """The lease of a local job. Only one process, the *runner*, holds the lease at a time, and it renews the lease while
 it runs the job.
 
-The state of the job is one object in S3. The runner renews the lease every `BEAT` seconds. If the state does not
-change for `STALE` seconds, another process can take the job over with a conditional write. Only one process succeeds
-with this write. A runner that could not renew its lease for `VALID` seconds starts no more work.
+The state of the job is one object in S3. The runner renews the lease every `BEAT` seconds: it writes a new state. If
+the state does not change for `STALE` seconds, another process can take the job over by writing the state. All writes
+are conditional: if two processes write at the same time, S3 accepts only one of the writes. A runner that could not
+renew its lease for `VALID` seconds sends no more records.
 
-The clocks of two machines are never compared. Each process measures the time since it first read the current state.
+The clocks of two machines can differ, so the state contains no time for these checks. A process reads the state several
+times, and measures with its own clock how long the state stays the same.
 """
 
 from __future__ import annotations

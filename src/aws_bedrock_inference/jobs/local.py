@@ -1,14 +1,14 @@
-"""Run jobs with fewer records than the service accepts. The process that waits for such a *local job* sends its records
-on demand.
+"""Run jobs with fewer records than the service accepts. Such a job is a *local job*: the process that creates it or
+waits for it sends the records on demand.
 
 A local job is a folder in S3. The id of the job contains the URI of the folder: `local:s3://BUCKET/PREFIX/local/TOKEN`.
 Its state is written before any record is sent, so that another process can take over the job of a killed process
 (`lease.py`). Its output has the same format and the same file names as the output of an AWS job. The output is in a
 folder below the output URI. The name of this folder is the last part of the job's id.
 
-Some endpoints ignore conditional writes, so they cannot decide which of two processes runs a job. With such an
-endpoint, only the process that created a job runs it. If another process finds the job unchanged for `STALE` seconds,
-it reports the job as failed.
+Some S3 endpoints ignore the conditions of conditional writes. With such an endpoint, two processes could take over the
+same job and both run it. Therefore, only the process that created the job runs it. If another process finds the job
+unchanged for `STALE` seconds, it reports the job as failed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Running(NamedTuple):
 
 
 class LocalJobs:
-    """The local jobs that this process creates, runs and waits for. Threads can share it.
+    """The local jobs that this process creates, runs and waits for. Threads can share an object of this class.
 
     The function `client` receives the id of a model and returns the client that sends the calls. The function is called
     for each record.
@@ -136,9 +136,8 @@ class LocalJobs:
     def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
         """Return the job in the form of GetModelInvocationJob.
 
-        If calls of this method find the same state for `STALE` seconds, no process runs the job. This process then
-        continues the job, unless `take_over` is False. Raises `LookupError` if the job does not exist, and `ValueError`
-        for an invalid id.
+        If no process runs the job, the job's state no longer changes. This process then continues the job, unless
+        `take_over` is False. Raises `LookupError` if the job does not exist, and `ValueError` for an invalid id.
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)
@@ -211,10 +210,11 @@ class LocalJobs:
         return stored
 
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
-        """Return whether no process runs the job.
+        """Return True if no process runs the job.
 
-        The lease is the exclusive right to run the job. The job is abandoned if its process released the lease, or if
-        the job's state has not changed for `STALE` seconds.
+        A process that runs the job holds a lease (the exclusive right to run it) and changes the job's state every few
+        seconds. No process runs the job if the lease was released, or if the calls of this method have found the same
+        state for `STALE` seconds.
         """
         with self._lock:
             running = self._running.get(job_id)
@@ -228,7 +228,9 @@ class LocalJobs:
             return not stored.value["owner"] or now - since >= STALE
 
     def _take_over(self, job_id: str, folder: S3Location, stored: Stored) -> Stored | None:
-        """Continue the job in this process and return its state. Return None if another process changed the state."""
+        """Continue the job in this process, and return the new state of the job. If another process has changed the
+        state in the meantime, do not continue the job, and return None.
+        """
         sent = self._clock()
         value = {**stored.value, "owner": uuid4().hex, "beat": stored.value["beat"] + 1}
         taken = states.replace(self._s3, _state(folder), stored, value)

@@ -1,7 +1,8 @@
 """Run a local job: send the records that have no result yet, and write output in the same form as a job of AWS.
 
 Each result is a separate object below `parts/` until all results exist. The process that runs the job is the *runner*.
-If the runner is killed, only the records in flight are lost. The next runner finds out which results are missing.
+If the runner is killed, only the answers to the records in flight are lost. The next runner finds out which results are
+missing, and sends these records.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ class LocalRun:
     """The run of the local job in `folder`. This process holds the lease of the job (the exclusive right to run it), so
     no other process runs the job.
 
-    `client` returns the client for a model, and is called for each record. After a call of `end`, the run starts no
-    more records, and another process can continue the job immediately.
+    The function `client` receives the id of a model and returns the client that sends the calls. The function is called
+    for each record. After a call of `end`, the run sends no more records. When the records in flight have finished, the
+    run releases the lease, so that another process can continue the job immediately.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class LocalRun:
         self._trouble: BaseException | None = None
 
     def end(self) -> None:
-        """Start no more records, and let the records in flight finish. The next process sends the remaining records."""
+        """Send no more records, and let the records in flight finish. The next process sends the remaining records."""
         self._ended.set()
 
     def over(self) -> None:
@@ -82,7 +84,8 @@ class LocalRun:
     def _ask_missing(self) -> None:
         """Send the records that have no result yet.
 
-        If an error is not caused by an individual record, it is raised after the records in flight have finished.
+        An error that does not belong to one record, such as an error of S3, is raised after the records in flight have
+        finished.
         """
         done = {_number(part) for part in self._parts()}
         missing = ((number, record) for number, record in self._records() if number not in done)
@@ -108,8 +111,8 @@ class LocalRun:
 
     @property
     def _is_complete(self) -> bool:
-        """True if the job must end now: all records have a result, a fault affects every record, or the job was
-        stopped.
+        """True if no process needs to send more records of this job: all records have a result, a fault affects every
+        record, or the job was stopped.
         """
         if self._broken or self._lease.state["stop"]:
             return True
@@ -120,8 +123,9 @@ class LocalRun:
         """Send a record and store its result. Return True if the result is an answer, and False if the result is an
         error.
 
-        Return None if no result was stored. In this case, the run must not send more records, or a fault affects every
-        record.
+        Return None if no result was stored. One possible reason is that no more records may be sent, for example
+        because the job was stopped. The other reason is a fault that affects every record, such as a missing
+        permission.
         """
         if not self._may_continue():
             return None
@@ -151,7 +155,8 @@ class LocalRun:
     def _finish(self) -> None:
         """Join the results into the output, write the manifest, and end the job.
 
-        The objects with the individual results are deleted last, so that another process can repeat these steps.
+        The objects with the individual results are deleted last. If this process dies before that, these objects
+        still exist, and another process can repeat all steps.
         """
         parts = list(self._parts())
         with TemporaryFile() as whole:

@@ -1,7 +1,7 @@
-"""Find records of a batch job whose model or body is known to fail.
+"""Find models and bodies that are known to fail in a batch job, before the job is created.
 
-AWS does not check the bodies before it runs a job. This module accepts an unknown model and an unknown form of a body.
-If AWS does not support them, AWS reports the error.
+AWS does not check the bodies before it runs a job. The file `batch_models.toml` contains the known facts about models.
+Without a known fact, this module reports no problem. If the job then fails, AWS reports the error.
 """
 
 from __future__ import annotations

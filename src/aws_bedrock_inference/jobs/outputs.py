@@ -1,8 +1,8 @@
 """Find the output line of each record of a job. The lines can be in any order, and each line is used once.
 
 The id alone does not identify a record: an input in S3 can use an id twice, or have no ids. The id and the body
-together identify it. An output line that is read before its record is stored in a temporary file. The memory contains
-only the id, a fingerprint and the position of each such line.
+together identify it. If an output line is read before its record, a temporary file stores the line. The memory contains
+only the id, a fingerprint and the position of each stored line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _FINGERPRINT = 16
 
 
 class Outputs:
-    """The output lines in `lines`. The file `aside` stores lines that were read before their records."""
+    """The output lines of a job, which are read from `lines`. To find the line of a record, an object of this class
+    reads lines until the line is found. The file `aside` stores the other lines for later records.
+    """
 
     def __init__(self, lines: Iterator[dict[str, Any]], aside: IO[bytes]) -> None:
         self.found = 0
@@ -29,10 +31,11 @@ class Outputs:
         self._alike: dict[bytes, list[str]] | None = None
 
     def take(self, record_id: str, body: Any) -> dict[str, Any] | None:
-        """Return the unused output line with the id and the body of a record. Return None if this line was already
-        used.
+        """Return the output line with the id and the body of a record. If an earlier call returned this line, return
+        None, because each line is used once.
 
-        If no line has both, return an unused line with the same id. If there is no such line, return None.
+        If no line has both the id and the body, return an unused line with the same id and another body. Return None if
+        no unused line has the id.
         """
         own = _fingerprint(body)
         if (record_id, own) in self._taken:
@@ -48,8 +51,8 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output line with this id and this body was already used. If a record's line was used
-        before the record is read, the input contains the record twice.
+        """Return whether an output line with this id and this body was already used. If it was, the input
+        contains the record twice, and the line was used for the first of the two.
         """
         return (record_id, _fingerprint(body)) in self._taken
 

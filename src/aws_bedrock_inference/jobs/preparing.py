@@ -31,8 +31,8 @@ class Prepared:
     """The lines of a job: `{"recordId": ..., "modelInput": {...}}`, each with its line end.
 
     `file` contains the lines and is positioned at its start; the caller closes it. `digest` is the digest of all
-    lines. `invocation` is `Converse` or `InvokeModel`. `problem` describes the first record that AWS would accept and
-    report as failed later.
+    lines. `invocation` is `Converse` or `InvokeModel`. `problem` describes the first record that is known to fail in an
+    AWS job. It is empty if no record is known to fail.
     """
 
     file: IO[bytes]

@@ -1,7 +1,7 @@
 """Read the results of a job from S3, and join them to its inputs by record id, in the order of the inputs.
 
-AWS guarantees no order of the outputs. For each input record, the outputs are therefore read until the record's output
-is found (see `outputs.py`).
+The outputs can be in any order. To find the output of an input record, outputs are read until the right one is found.
+The other outputs that were read are stored for later records (see `outputs.py`).
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ class Records:
             )
 
     def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
-        """Return a record whose output is missing, with an error. Raises `OSError` if all outputs of the job are
-        missing.
+        """Return the result for a record without an output line: a `JobRecord` with an error. Raises `OSError` if the
+        job has no output line at all, but AWS counts records with an output.
         """
         job = self._job
         if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:

@@ -1,7 +1,7 @@
 """Split a file of records that exceeds the limits of one job, or of one file of a job.
 
-Each part is a sequence of complete lines, so it is read from the file itself without a copy. If the last part would be
-too small for a job, it gets lines from the end of the previous part.
+Each part is a sequence of complete lines in the file. Parts are read from this file; no copy is written. If the last
+part would have too few records for a job, it gets lines from the end of the previous part.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def jobs_of(lines: IO[bytes], limits: JobLimits) -> list[Part]:
 
 
 def files_of(lines: IO[bytes], job: Part, limits: JobLimits) -> list[Part]:
-    """Return the parts (sequences of lines) of a job, one for each file."""
+    """Divide the lines of a job into parts (sequences of lines), one for each input file of the job. If one file can
+    contain all lines, return one part.
+    """
     if fits(job.records, job.size, limits):
         return [job]
     lines.seek(job.start)
