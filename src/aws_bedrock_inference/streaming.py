@@ -32,8 +32,9 @@ _RAISE_LIMIT = (
 
 
 def stream(call: Call) -> Flow:
-    """Deliver the head (boto3's response without the stream), and then the events of the stream. The value of the
-    outcome is the transcript (all received events).
+    """Deliver the head (boto3's response without the stream), and then the events of the stream.
+
+    The flow returns an `Outcome`, whose value is the transcript (all received events).
     """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
@@ -108,10 +109,11 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
     """Return the fault of a stream that ended too early.
 
-    If the stream exceeded a time limit after its first content, the message of the fault states how many output tokens
-    AWS charges.
-    If the model was silent because it was thinking or writing the input of a tool, the stream is not retried. A second
-    request would probably be silent for the same time.
+    If the stream exceeded a time limit after its first content, the message also states how many output tokens had
+    arrived, because AWS charges them.
+
+    While a model thinks or writes the input of a tool, it can send nothing for a long time. If the stream exceeded the
+    idle timeout during such a silence, the call is not retried. A second request would probably exceed it, too.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault

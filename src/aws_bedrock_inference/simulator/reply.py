@@ -107,10 +107,12 @@ def _filtered(generated: Answer, fault: FaultRule) -> Answer:
 def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:
     """Return the frames (encoded events) of a stream, changed by the fault.
 
-    The fault occurs after `fault.after` events. If `fault.after` is not set, an exception replaces the whole stream,
-    and other faults occur in the middle of the stream. A stall without `fault.after` does not change the frames,
-    because it occurs before the first byte. If the stream has too few events, the fault occurs before the closing
-    event.
+    If `fault.after` is set, the fault occurs after this number of events, but always before the last two events of the
+    stream. If `fault.after` is not set, the kind of the fault decides:
+
+    * An exception occurs before the first event, so it replaces the whole stream.
+    * A stall does not change the frames, because it delays the whole answer.
+    * Any other fault occurs in the middle of the stream.
     """
     track: list[Step] = [frames.event(name, frames.padded(payload)) for name, payload in events]
     if fault is None or (fault.kind == "stall" and fault.after is None):  # such a stall is before the first byte

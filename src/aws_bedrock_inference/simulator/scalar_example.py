@@ -97,7 +97,7 @@ def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
 
 def number(schema: dict[str, Any], variant: int) -> float:
     """Return a number that the schema allows. Another `variant` selects a different number, if the schema allows
-    several. Without `multipleOf` in the schema, variant 0 is 1 if the bounds allow 1.
+    several. The number is 1 if `variant` is 0, the bounds allow 1, and the schema has no `multipleOf`.
     """
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 0)
@@ -114,7 +114,7 @@ def number(schema: dict[str, Any], variant: int) -> float:
 
 def integer(schema: dict[str, Any], variant: int) -> int:
     """Return an integer that the schema allows. Another `variant` selects a different integer, if the schema allows
-    several. Variant 0 is 1 if the schema allows 1.
+    several. The integer is 1 if `variant` is 0 and the schema allows 1.
     """
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 1)
@@ -128,8 +128,8 @@ def _multiple(step: float, low: float, high: float, *, open_low: bool, open_high
     """Return a multiple of `step` between the bounds `low` and `high`. With `open_low`, the value `low` itself is not
     allowed. With `open_high`, the value `high` itself is not allowed.
 
-    Variant 0 is the smallest positive multiple. If no multiple between the bounds is positive, variant 0 is
-    the largest multiple. A higher `variant` selects another multiple, if the bounds allow one.
+    If `variant` is 0, the result is the smallest positive multiple between the bounds. If none of them is positive, the
+    result is the largest one. A higher `variant` selects another multiple, if the bounds allow one.
     """
     least = (floor(low / step) + 1 if open_low else ceil(low / step)) if low > -inf else -inf
     greatest = (ceil(high / step) - 1 if open_high else floor(high / step)) if high < inf else inf

@@ -147,8 +147,8 @@ def _product(one: list[Any], other: list[Any]) -> list[Any]:
 def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:
     """Add the rules of `additionalProperties` to the combined schema `both`.
 
-    If only one of the two schemas names a member, the member is an additional property of the other schema. It must
-    then also satisfy the other schema's `additionalProperties`.
+    If only one of the two schemas names a property, this property is an additional property for the other schema.
+    Therefore it must also satisfy `additionalProperties` of the other schema.
     """
     for closed, opened in ((one, other), (other, one)):
         rest = closed.get("additionalProperties")

@@ -221,7 +221,9 @@ def leave() -> NoReturn:
 
 
 def _already_reported(_: str) -> None:
-    """Do nothing. `serve` calls this function in place of `ready` after it has reported the URL once."""
+    """Do nothing. `serve` calls `ready` in a loop. After the first call, `serve` replaces it with this function, so
+    that the URL is reported only once.
+    """
 
 
 def _listener(endpoint: Endpoint, host: str, port: int) -> Server:

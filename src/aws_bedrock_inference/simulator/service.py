@@ -74,7 +74,9 @@ class Service:
         self._jobs.close()
 
     def next_work(self) -> float | None:
-        """Return the seconds until a batch job is due. Return None if no job becomes due without another request."""
+        """Return the seconds until the next work on a batch job is due. Return None if no work is due until a request
+        creates or changes a job.
+        """
         due = self._jobs.due()
         return None if due == inf else max(0.0, due - self.now)
 
@@ -188,7 +190,9 @@ class Service:
         return self._pools[key]
 
     def _quota(self, model: str, region: str, pool: str) -> Quota:
-        """Return the quota for a pool that is used for the first time. Earlier changes of this quota are included."""
+        """Return the quota of a pool that is used for the first time. The quota includes the scenario's
+        changes that are already in effect.
+        """
         rules = (rule.quota for rule in self.scenario.quotas if rule.covers(model, region, pool))
         quota = next(rules, self.scenario.quota)
         for change in self._changed:

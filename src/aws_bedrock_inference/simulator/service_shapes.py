@@ -91,7 +91,7 @@ def body_of(operation: str, service: str = RUNTIME) -> Shape:
 
 @cache
 def parameters_of(operation: str) -> dict[str, Shape]:
-    """Return the shapes of the members in the path and the query of a control-plane operation, by name."""
+    """Return the parameters in the path and the query of a control-plane operation: the shape of each, by its name."""
     model = _model(CONTROL)
     members = model["shapes"][model["operations"][operation]["input"]["shape"]]["members"].values()
     return {part["locationName"]: shape(part["shape"], CONTROL) for part in members if "location" in part}

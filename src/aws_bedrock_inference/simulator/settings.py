@@ -55,10 +55,12 @@ class Answers:
     leaves the choice of tools to the model, `tools` decides: with `named`, the model uses the tools that the question
     names, and with `off`, it uses no tools. If `tool_script` is set, the model uses the tools in this list in order.
 
-    `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: the model
-    repeats the quotation, then continues. `loosely`: the model can also repeat more than the quotation, or write
-    something before the quotation. `otherwise`: the model repeats the quotation, then continues with another text than
-    it would have written without the interruption.
+    An answer can be interrupted. A client can then send a user message that quotes the last words of this answer, so
+    that the model continues it. `goes_on` selects what the model does:
+
+    * `exactly`: it repeats the quotation, then writes the rest of its answer.
+    * `loosely`: as `exactly`, but it can also repeat more than the quotation, or write a remark before the quotation.
+    * `otherwise`: it repeats the quotation, then writes a different text from the rest of its answer.
     """
 
     tokens: float = 130.0
@@ -78,8 +80,9 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """Lists of models with a common property. Each entry is a shell pattern for a model id, without a prefix such as
-    `us.`.
+    """The properties of the models. Each list names the models with one property: for example, the models in
+    `profile_only` need an inference profile. Its entries are shell patterns for model ids, without a prefix such as
+    `us.`. `context_tokens` is the maximum length of a prompt for all models.
     """
 
     known: tuple[str, ...] = (

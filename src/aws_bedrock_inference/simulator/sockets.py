@@ -1,4 +1,6 @@
-"""Reset a connection. granian has no function for this, so the module searches the sockets of this process."""
+"""Reset a connection. granian has no function for this. Therefore the module finds the socket of the connection among
+all sockets of this process.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,10 @@ def reset(client: str) -> None:
 
 
 def _break(connection: socket.socket) -> None:
-    """Send RST on a socket. On Linux, the socket is disconnected. On other systems, it is closed with a linger time of
-    0.
+    """Send RST on a socket.
+
+    On Linux, `connect` with the address family AF_UNSPEC sends RST. On other systems, a shutdown with a linger time of
+    0 sends it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).connect(connection.fileno(), _NO_FAMILY, len(_NO_FAMILY))

@@ -1,4 +1,6 @@
-"""Choose the tool that a simulated model uses. The request, the scenario or the question decides."""
+"""Choose the tool that a simulated model uses. The tool choice of the request, the scenario's list of tools, or the
+words of the user's question decide.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,10 @@ class Tool(NamedTuple):
 
 @dataclass(slots=True)
 class Offer:
-    """The tools and the tool choice of a request, and the last question of the conversation. `used` has the tools that
-    the model used for this question, and `ever` has those of the whole conversation.
+    """The tools and the tool choice of a request, and the last question of the conversation.
+
+    * `used`: the names of the tools that the model has used since this question.
+    * `ever`: the names of the tools that the model has used in the whole conversation.
     """
 
     schemas: dict[str, Any] = field(default_factory=dict)
@@ -71,9 +75,9 @@ def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None
       list, the answer after the result of this tool uses the second, and so on. Tools that the request does not offer
       are skipped.
     * Without a list, and if `named` is True, the model uses each tool that the question names, once.
-    * After these tools, the model answers in words, so that the loop of an agent ends. If the request requires any
-      tool, the model instead uses the tool that it has used least often in the conversation. In this way, an agent
-      reaches the tool that ends its loop.
+    * After these tools, the model answers in words, which ends the loop of an agent.
+    * With the tool choice `any`, the model must not answer in words. Instead, it uses the offered tool that it has used
+      least often in the conversation. So it will also use the tool with which the agent ends its loop.
     """
     if not offer.schemas or offer.choice == NONE:
         return None

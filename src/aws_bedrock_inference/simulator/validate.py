@@ -1,4 +1,4 @@
-"""Check a request as the service does: by botocore's service model, then by rules that this model does not contain."""
+"""Check a request as the service does: first by botocore's service model, then by other rules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) ->
 
 
 def check_parameters(operation: str, wanted: dict[str, str]) -> None:
-    """Refuse values in the path and the query of a control-plane operation that the service model does not allow."""
+    """Check the parameters `wanted` in the path and the query of a control-plane operation. Refuse a value that the
+    service model does not allow.
+    """
     for name, facts in parameters_of(operation).items():
         if name not in wanted:
             continue

@@ -61,7 +61,7 @@ def check_schema(schema: Any) -> None:
 
 
 def thinks(fields: dict[str, Any]) -> bool:
-    """Return whether the model's own fields turn on its reasoning."""
+    """Return whether one of the `fields` that the model defines itself, such as `thinking`, turns on its reasoning."""
     for key in ("thinking", "reasoning_config", "reasoningConfig"):
         given = fields.get(key)
         if isinstance(given, dict) and given.get("type") in {"enabled", "adaptive"}:
@@ -70,7 +70,9 @@ def thinks(fields: dict[str, Any]) -> bool:
 
 
 def has_effort(body: dict[str, Any]) -> bool:
-    """Return whether the request sets the reasoning effort in the model's own fields, as Qwen allows."""
+    """Return whether a request sets the reasoning effort, for example for Qwen. The request then contains the value
+    `low`, `medium` or `high` for `reasoning_config` in `additionalModelRequestFields`.
+    """
     fields = body.get("additionalModelRequestFields")
     return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
 

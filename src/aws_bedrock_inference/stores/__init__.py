@@ -59,8 +59,9 @@ def open_store(url: str) -> ShareStore:
 def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *, use: str, name: str) -> S:
     """Return `file(path)` for the URL of a file, or `server(url)` for the URL of a server.
 
-    The function `server` imports redis-py. Error messages contain `use`, which is the purpose of the store, and `name`,
-    which is an example of a file name. Raises `ValueError` for an invalid URL.
+    Raises `ValueError` for an invalid URL. Also raises it if `server` imports redis-py and redis-py is not installed.
+    Error messages contain `use`, the purpose of the store, such as "Sharing a quota". They suggest `name` as a file
+    name.
     """
     scheme, separator, _ = url.partition("://")
     if scheme == "sqlite" and separator:
@@ -76,8 +77,9 @@ def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *
 
 
 def path_in(url: str, name: str) -> Path:
-    """Return the path in a URL of the form sqlite:///absolute/path or sqlite://relative/path. `name` is an example of
-    a file name. Raises `ValueError`.
+    """Return the path in a URL of the form sqlite:///absolute/path or sqlite://relative/path.
+
+    Raises `ValueError` if the URL has no file name. The error message suggests `name` as a file name.
     """
     rest = url.removeprefix("sqlite://")
     path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
@@ -87,8 +89,8 @@ def path_in(url: str, name: str) -> Path:
 
 
 def try_store(store: ShareStore) -> None:
-    """Check that a store of shared quotas works: a member (a process) that needs no quota joins and leaves. Raises
-    `StoreUnavailable` if the store cannot be used.
+    """Check that a store of shared quotas works. For this check, the process joins the store as a member, requests no
+    quota, and leaves. Raises `StoreUnavailable` if the store cannot be used.
     """
     member = f"{socket.gethostname()}:{os.getpid()}"
     store.renew(_TRIED, member, LeaseRequest(0.0, ())).run()

@@ -59,9 +59,8 @@ def is_still(path: Path, file: Identity | None) -> bool:
 def remove_emptied(path: Path) -> None:
     """Remove a SQLite file that was emptied while it was open, and its log.
 
-    SQLite keeps a log next to the file. If the file is emptied, the log still belongs to the earlier content. A process
-    that opens the file now could not use this log, and SQLite would later write a part of the log into the file.
-    Therefore the log is removed, too.
+    SQLite's log, next to the file, still contains changes of the earlier content. If the log stayed, SQLite would later
+    write a part of these changes into the new file at this path.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -112,8 +111,10 @@ def _file_system(directory: Path) -> str:
 
 
 def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
-    """Create the tables in the file at `path` if the file is empty. Raise `StoreUnusable` if another program wrote the
-    file, or a version of this package that is so new that this version cannot read the file.
+    """Create the tables of `schema` in the file at `path` if they are missing.
+
+    Raise `StoreUnusable` if another program wrote the file. Also raise it if a newer version of this package wrote the
+    file in a format that this version cannot read.
     """
     if _stamps(connection) == (schema.application, schema.version):
         return

@@ -24,8 +24,8 @@ _FULL = 0.8
 class Member:
     """One process that shares a quota.
 
-    * `share`: the part of the quota that the process is allowed to use.
-    * `rate`: its calls per second.
+    * `share`: the fraction of the quota, from 0 to 1, that the process is allowed to use now.
+    * `rate`: the number of calls per second that the process sends.
     * `age`: the seconds since it sent `report`.
     * `unread`: the reason why the report could not be read, or an empty text.
     """
@@ -75,10 +75,10 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return True if this quota and the quota `other` may be the same quota of AWS, which the store counts twice.
+        """Return True if this quota and the quota `other` may be one quota of AWS that the store counts as two.
 
-        This is possible if only the members of `other` know their AWS account, and if Region, base model and pool of
-        the two quotas are equal.
+        This is possible if the members of `other` know their AWS account, and the members of this quota do not know
+        theirs. Region, base model and pool of the two quotas must be equal.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 

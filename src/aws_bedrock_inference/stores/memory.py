@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """A store of shared quotas in the memory of one process. `clock` is the clock of the store."""
+    """A store of shared quotas in the memory of one process. `clock` returns the time in seconds. This time decides
+    when a lease (a share of a quota) expires.
+    """
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock

@@ -1,9 +1,9 @@
 """The report of a member (a process) of a shared quota. The store saves the report, so that people and other members
 can read it.
 
-A report contains the version of its format. This version of the package also reads reports of the next version, as far
-as it knows their fields. So the processes of a fleet can be updated one after the other. Reports of later versions are
-refused. A field that cannot be read is ignored.
+A report contains the version of its format. For example, a process that writes version 1 also reads version 2, but
+ignores fields that it does not know, and refuses version 3. So the processes of a fleet can be updated one after the
+other. A field that cannot be read is ignored.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class MemberReport:
     * `used`: its use in the last minute, by dimension (requests and tokens). This includes the tokens that its calls in
       flight have `reserved`.
     * `waiting`: the number of calls that wait for quota, by priority.
-    * `consumers`: the tokens per minute that its calls use, by priority.
+    * `consumers`: the recent use of its calls in tokens per minute, by priority.
     * `throttled`: the number of throttles since the process started.
-    * `minute`: the use in the last minute as (seconds ago, requests, tokens). This use still counts against the quota
-      after the member has left.
+    * `minute`: the same use as in `used`, but by age, as tuples (seconds ago, requests, tokens). If the member leaves,
+      the other members count this use until it is a minute old.
     * `reasons`: texts that explain the estimated limits, by dimension.
     * `answers`: statistics about the lengths of the answers.
     """
@@ -109,8 +109,8 @@ def _count(value: Any) -> int:
 
 
 def _words(value: Any) -> dict[str, str]:
-    """Return the texts for requests and tokens in `value`, shortened, and without characters that can control a
-    terminal.
+    """Return the reasons in `value` for the limits of requests and tokens. Each reason is shortened, and characters
+    that can control a terminal are removed.
     """
     known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
     return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}

@@ -47,7 +47,8 @@ class ShareStore(Protocol):
     """A store through which members share quotas. A member is a process that uses a quota. The argument `pool` names
     one quota: its account, Region, model, and type (such as on-demand or global).
 
-    All requests raise `StoreUnavailable`. Threads, tasks and forked processes can use a store at the same time.
+    A request raises `StoreUnavailable` if the store fails or is too slow. Threads, tasks and forked processes can use a
+    store at the same time.
     """
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> StoreRequest[Grant]:
@@ -75,9 +76,9 @@ class Question(Generic[T]):
     """A request to a store. It blocks the caller for at most `limit` seconds, even if a disk or the look-up of a host
     name hangs.
 
-    The request runs in its own thread, because a thread that hangs cannot be interrupted. After `limit` seconds the
-    caller stops waiting for this thread. Asyncio programs use the same thread: a store gets only about one request per
-    second, so a separate asyncio client would not be worth its cost.
+    Each request runs in a separate thread, because a thread that hangs cannot be interrupted. After `limit` seconds the
+    caller stops waiting for this thread. In asyncio programs, too, each request runs in a thread. A store gets only
+    about one request per second, so an asyncio client would not be worth its cost.
     """
 
     answer: Callable[[], T]

@@ -32,10 +32,12 @@ class Server:
     """The Redis or Valkey server at `url`, used for one `purpose`. `place` is the URL without user, password and
     options.
 
-    Each new connection queries the role of the server, and refuses a replica. The connections are opened again, by host
-    name, after a failure and every `FRESH` seconds of `clock`. So after a failover, the requests reach the new primary
-    server. `timeout` is the maximum number of seconds for connecting, and for each exchange with the server. If
-    `text` is True, the server's answers are decoded from bytes to `str`.
+    After a failover, the host name can belong to another server: the new primary server. Therefore the connections are
+    opened again, by host name, after each failure and every `FRESH` seconds of `clock`. Each new connection checks the
+    role of the server, and refuses a replica. A connection to a cluster omits this check.
+
+    `timeout` is the maximum number of seconds for connecting, and for each exchange with the server. If `text` is True,
+    the server's answers are decoded from bytes to `str`.
 
     Raises the exceptions of redis-py for a URL that redis-py cannot read.
     """
@@ -106,10 +108,10 @@ class Server:
 
 
 def _connect_to_primary(connection: Any) -> None:
-    """Log in to a server as redis-py does, then refuse a replica, even a replica that accepts writes.
+    """Log in to a server as redis-py does, then refuse the server if it is a replica, even if it accepts writes.
 
-    Servers before version 6, proxies and some managed services do not answer the command HELLO. These servers are
-    accepted without this check.
+    The server states in its answer to the command HELLO whether it is a replica. Servers before version 6, proxies and
+    some managed services answer HELLO with an error. They are accepted without this check.
     """
     connection.on_connect()
     connection.send_command("HELLO")
