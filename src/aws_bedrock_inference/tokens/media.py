@@ -37,8 +37,8 @@ class Part(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """The content of a picture, document or tool: bytes as boto3 accepts them, or text. `encoded` is True if the text
-    is base64.
+    """The content of a picture, document, video or audio file: either bytes or text. `encoded` is True if the text is
+    base64.
     """
 
     content: bytes | str
