@@ -1,5 +1,5 @@
 """Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer. For speed,
-`fast/chunks.py` parses the chunks of the body that have no extension.
+`fast/chunks.py` parses most chunks of a chunked body.
 
 h11 accepts some answers whose end is ambiguous, such as an answer with both Content-Length and Transfer-Encoding. If
 h11 assumed the wrong end, the rest of the answer would be read as the answer to the next request. Therefore this module

@@ -123,8 +123,8 @@ class Bearer:
         renew_lock(self.source)
 
     def current(self) -> None:
-        """Return None, so that calls wait for the renewal of the token. botocore does not report how long the current
-        token is still valid.
+        """Return None. Calls always wait for the renewal of a token, because botocore does not report how long the
+        current token is still valid.
         """
 
     def due(self) -> bool:
