@@ -46,8 +46,8 @@ class Simulator:
         self._control("scenario", json.dumps(tables(source, **options)).encode())
 
     def advance(self, seconds: float) -> None:
-        """Advance the simulator's clock by `seconds` without waiting. Quotas refill, and faults and batch jobs
-        proceed.
+        """Advance the simulator's clock by `seconds` without waiting. Quotas refill, faults of the scenario begin and
+        end, and batch jobs progress, as if this time had passed.
         """
         self._control("clock", json.dumps({"seconds": seconds}).encode())
 
@@ -62,7 +62,7 @@ class Simulator:
 
 @contextlib.contextmanager
 def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any) -> Iterator[Simulator]:
-    """Run a simulator during the block.
+    """Run a simulator until the `with` block ends.
 
     * `source`: the scenario. This is the path of a file, the name of a scenario in the package (`calm`, `bad-day`), or
       a dictionary with the tables of a scenario. With None, there are no faults and no quotas.

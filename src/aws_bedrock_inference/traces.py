@@ -1,5 +1,5 @@
-"""Find the ids of the trace and the span that a call belongs to, for its log lines. OpenTelemetry is not imported
-here, because a program that uses spans has already imported it.
+"""Find the ids of the trace and the span that a call belongs to, for its log lines. OpenTelemetry is used only if the
+program has already imported it. Otherwise there are no spans.
 """
 
 from __future__ import annotations

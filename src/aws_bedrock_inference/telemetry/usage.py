@@ -21,8 +21,8 @@ def all_input(usage: Usage) -> int:
 def known_cost(event: CallEnded) -> float | None:
     """Return the cost of a call in US dollars, or None if the cost is unknown.
 
-    The result is also None if the user's price file has an error. Metrics must not end a call with this error. The
-    program gets the error when it reads `cost` itself.
+    The result is also None if the user's price file has an error. Otherwise, this error in the metrics of a call would
+    make the call fail. A program that reads `event.cost` itself gets the error.
     """
     try:
         return event.cost

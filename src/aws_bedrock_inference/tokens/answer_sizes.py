@@ -61,9 +61,10 @@ class AnswerSizes(Locked):
                 self.full += 1
 
     def quantile(self, share: float) -> int:
-        """Return the number of tokens that the fraction `share` (0 to 1) of the answers does not exceed.
+        """Return the number of output tokens that is enough for the fraction `share` (0 to 1) of the answers.
 
-        The result is at most 5 % too high. It is 0 if no answer was counted.
+        For example, if `quantile(0.98)` returns 800, then 98 % of the answers have at most 800 tokens. The result is at
+        most 5 % too high. It is 0 if no answer was counted.
         """
         if not is_number(share, least=0, most=1):
             raise ValueError(f"quantile({shown(share)}): pass a share from 0 to 1, such as 0.98")

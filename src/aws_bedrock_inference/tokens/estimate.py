@@ -82,7 +82,8 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
     * Text was the smaller part of the request. The tokens of the other parts are only estimated, so the tokens of the
       text cannot be computed well.
-    * The usage equals the estimate, which means that the stream reported no usage.
+    * The input tokens equal the estimate. If a stream reports no usage, the client uses the estimate as the usage, and
+      nothing can be learned from it.
     * The number of tokens per byte is impossible for any tokenizer.
     """
     if not isinstance(guess, Weighed):

@@ -30,7 +30,7 @@ class Size(NamedTuple):
 
 def size_of(head: bytes) -> Size | None:
     """Return the width and height of the picture in the file that begins with the bytes `head`. The first `HEAD` bytes
-    of a file are enough. Return None if the picture has none of the four formats or is damaged.
+    of a file are enough. Return None if the file is damaged, or is not a PNG, GIF, WebP or JPEG file.
     """
     if len(head) < _SHORTEST:
         return None

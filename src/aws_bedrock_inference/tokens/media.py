@@ -1,5 +1,5 @@
-"""Estimate the input tokens of a request's pictures, documents and tools, by the rules in `media.toml`. A "part" is a
-piece of a request that is not text.
+"""Estimate the input tokens of a request's pictures, documents, videos, audio files and tools, by the rules in
+`media.toml`. A "part" is a piece of a request that is not text.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Part(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """The content of a picture, document or tool: bytes as boto3 accepts them, or text. `encoded` is True if the text
-    is base64.
+    """The content of a picture, document, video or audio file: either bytes or text. `encoded` is True if the text is
+    base64.
     """
 
     content: bytes | str
@@ -57,7 +57,7 @@ class _Data(NamedTuple):
 
 
 def part_tokens(part: Part, base_model: str) -> int:
-    """Return the number of input tokens that `part` (a picture, document or tool) can cost on the model
+    """Return the number of input tokens that `part`, such as a picture or a document, can cost on the model
     `base_model`.
     """
     if part.kind == "tools":

@@ -58,7 +58,8 @@ class TokenGauge(Locked):
     reservation is rarely too small. Threads can share an object.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
-      Longer requests (up to 4 KB) and newer ones have more weight.
+      Newer requests have more weight than older ones. Longer requests have more weight than shorter ones, but all
+      requests with 4 KB of text or more have the same weight.
     * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
       removed.
 
@@ -100,8 +101,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the tokens per byte of text on `model`. If `answers` of the result is 0, nothing was observed yet for
-        this model, and `mean` is the default of one token for four bytes.
+        """Return the tokens per byte of text on `model`. Before the first answer of this model, `mean` is the default
+        of one token for four bytes, and `answers` (the number of observed values) is 0.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()

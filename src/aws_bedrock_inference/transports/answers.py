@@ -1,6 +1,7 @@
 """Convert an HTTP answer into the outcome of a call.
 
-The outcome is boto3's response with its token usage, or a fault. The fault contains the waits that the server states.
+The outcome is boto3's response with its token usage, or a fault. If the server states how long the client must wait
+before a retry, for example in the header `Retry-After`, the fault contains this time.
 """
 
 from __future__ import annotations

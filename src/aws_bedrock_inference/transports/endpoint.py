@@ -70,9 +70,10 @@ class Endpoint:
     """The endpoint of calls.
 
     * `url`: the URL, without a trailing slash.
-    * `account`: the AWS account of the credentials, or empty if the account is unknown before they are fetched.
-    * `whose`: the same account. If the account is unknown, `whose` is a name for the fixed access key. If there is no
-      fixed access key either, `whose` is empty.
+    * `account`: the AWS account of the credentials. It is empty if the account is unknown before the credentials are
+      fetched.
+    * `whose`: a name for the owner of the credentials. This is the account. If the account is unknown, it is a hash of
+      the fixed access key. If there is no fixed access key either, `whose` is empty.
     * `principal`: a hash of the signing identity (see `principals`).
     * `proxy`: the proxy's URL, or None.
     * `verify`: the path of the CA bundle, or True for botocore's own bundle.

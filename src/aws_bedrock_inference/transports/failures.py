@@ -1,8 +1,8 @@
 """Failures of the network, without the secrets that libraries leave in their exceptions.
 
 aiohttp's errors contain the request's headers and the proxy's password. The traceback of an exception contains the
-local variables of functions, which can be secret. A fault therefore contains a new exception. It has only the type, the
-number and the text of the original.
+local variables of functions, which can be secret. A fault therefore contains a new exception with only the type, the
+error number (errno) and the text of the original exception.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ class ConnectionClosed(ConnectionError):
 
 
 class Failed(Exception):
-    """A failure whose code is already known where the failure occurs, for example while a connection is established."""
+    """A failure of one step of a connection, such as the TLS handshake. `code` is the code of the fault. The code
+    depends on the failed step, so the function that runs this step sets the code.
+    """
 
     def __init__(self, code: str, error: Exception) -> None:
         super().__init__(code)
@@ -37,8 +39,10 @@ _OURS = (MalformedAnswer, ConnectionClosed, BackgroundFull)
 
 
 def is_late(error: BaseException) -> bool:
-    """Return whether a time limit of this package expired. The result is False for the system's error ETIMEDOUT, which
-    is also a `TimeoutError`: it means that the other end of the connection no longer responds.
+    """Return whether `error` means that a time limit of this package expired.
+
+    The operating system's error ETIMEDOUT is also a `TimeoutError`, but the result for ETIMEDOUT is False. ETIMEDOUT
+    means that the other end of the connection no longer responds.
     """
     return isinstance(error, TimeoutError) and error.errno is None
 

@@ -1,9 +1,9 @@
-"""Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer, and `fast/chunks.py`
-parses plain chunks.
+"""Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer. For speed,
+`fast/chunks.py` parses most chunks of a chunked body.
 
-h11 accepts some answers whose end is ambiguous. If h11 assumes a wrong end, the bytes after it would be read as the
-answer to the next request. Therefore this module refuses these answers as malformed, or does not use their connection
-again.
+h11 accepts some answers whose end is ambiguous, such as an answer with both Content-Length and Transfer-Encoding. If
+h11 assumed the wrong end, the rest of the answer would be read as the answer to the next request. Therefore this module
+refuses such an answer as malformed, or does not use the connection again.
 """
 
 from __future__ import annotations
@@ -84,10 +84,11 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks at the start of `data`. A plain chunk is a line with only the size, and the data.
+        """Read the plain chunks at the start of `data`. A plain chunk is a line that contains only the size, followed
+        by the data.
 
-        Return the rest of `data` from the first part that is not a plain chunk. h11 then reads this rest and all later
-        bytes. Return None if there is no such part.
+        Everything else, such as the last chunk, is left for h11. Return the bytes that are left for h11. h11 also reads
+        all later bytes. Return None if nothing is left for h11.
         """
         if data:
             rest = chunks.feed(data, self._body)

@@ -93,9 +93,9 @@ class LoopConnections:
     def collect(self) -> None:
         """Close all connections. A finalizer calls this method, so it can run inside the garbage collector.
 
-        In one case, nothing is closed: the loop is closed, and calls still wait for answers. The tasks of these calls
-        are then being garbage collected, too. Closing the connections would wake the tasks, and their calls would
-        continue inside the garbage collector.
+        If the loop is closed and calls still wait for answers, this method leaves the connections open. The reason is
+        that the tasks of these calls are being garbage collected, too. If this method closed the connections, the tasks
+        would wake up and continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
@@ -195,7 +195,8 @@ class _Handler(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Read bytes of the answer. If the answer does not begin with `HTTP/1.`, close the connection and report an
-        error. aiohttp's own parser would accept empty lines and the name of another protocol at this place.
+        error. aiohttp's own parser would accept an answer that begins with empty lines, or with the name of another
+        protocol, such as `ICE/1.0`.
         """
         if len(self._start) < len(START):
             self._start += data[: len(START) - len(self._start)]
@@ -258,8 +259,10 @@ class _Handler(ResponseHandler):
 
 
 def _malformed(problem: str) -> BadHttpMessage:
-    """Return an error about a malformed answer. It is an aiohttp error, because aiohttp handles only its own errors
-    here. Its cause is a `MalformedAnswer`, from which the fault of the call takes its text.
+    """Return an error about a malformed answer, with the text `problem`.
+
+    aiohttp handles only its own errors while it reads an answer. Therefore the result is an error of aiohttp. The cause
+    of this error is a `MalformedAnswer`, whose text appears in the fault of the call.
     """
     error = BadHttpMessage(problem)
     error.__cause__ = MalformedAnswer(problem)
@@ -303,8 +306,10 @@ async def finished(work: Future[Any]) -> Any:
 
 
 def _with_closed(loop: Any, close: Callable[[], None]) -> None:
-    """Run the function `close`, although `loop` is closed. Connections are closed in callbacks of the loop, and a
-    closed loop calls no callbacks. Therefore this function lets the loop call them immediately.
+    """Run the function `close`, although `loop` is closed.
+
+    When a connection is closed, it passes a callback to `loop.call_soon`. A closed loop refuses callbacks. Therefore
+    this function replaces `loop.call_soon` while `close` runs. The replacement calls each callback immediately.
     """
 
     def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop

@@ -100,7 +100,8 @@ class Operation:
 
     def validate(self, params: Mapping[str, Any]) -> str | None:
         """Return a sentence about the errors in boto3's `params`, or None if there are none. The sentence contains no
-        values from `params`. Params that are `plain` need no validation.
+        values from `params`. If the method `plain` returned True for `params`, they are valid, and this method is not
+        needed.
         """
         if self._input is None:
             return None
@@ -117,7 +118,9 @@ class Operation:
         return f"{xform_name(self.name)}: " + "; ".join(self._sentence(finding) for finding in findings)
 
     def _sentence(self, finding: tuple[str, str, Mapping[str, Any]]) -> str:
-        """Return a sentence about one error that botocore's validator found, without the value."""
+        """Return a sentence about one error that botocore's validator found. The sentence does not contain the invalid
+        value, because the value can be part of a prompt.
+        """
         reason, place, facts = finding
         where = place.lstrip(".") or "the request"
         if reason == "unknown field":
@@ -135,8 +138,13 @@ class Operation:
         return f"{where} " + _FINDINGS.get(reason, reason).format_map({**facts, "members": members})
 
     def request(self, params: Mapping[str, Any], *, plain: bool = False) -> Request:
-        """Return the HTTP request for valid `params`. A file passed as body is read from its current position and then
-        reset to it, so that the call can be sent again. `plain` is the result of the method `plain` for these `params`.
+        """Return the HTTP request for valid `params`.
+
+        If the body is a file, it is read from its current position. The file is then reset to this position, so that
+        the call can be sent again.
+
+        With `plain`, the request is written without botocore, which is faster. Pass `plain=True` only if the method
+        `plain` returned True for these `params`.
         """
         if plain:
             return self._written(params)
@@ -294,7 +302,8 @@ def _bytes(body: Any) -> bytes:
 def _places(shape: Any) -> dict[str, str]:
     """Return a dictionary from the name of each member of a request to the path of the member.
 
-    For example, `maxTokens` has the path `inferenceConfig.maxTokens`. The dictionary contains the two upper levels.
+    For example, `maxTokens` has the path `inferenceConfig.maxTokens`. The dictionary contains the members of the
+    request, and the members of these members, but no deeper ones.
     """
     places: dict[str, str] = {}
     for name, member in shape.members.items() if shape is not None else ():

@@ -90,5 +90,5 @@ class Outgoing:
 
 
 def unsendable(error: UnsendableHeader) -> Fault:
-    """Return the fault for a request that cannot be sent, because of `error`."""
+    """Return the fault for a request that cannot be sent. `error` states the reason."""
     return unanswered(UnsendableHeader(*error.args), code="ParamValidationError", message=str(error))

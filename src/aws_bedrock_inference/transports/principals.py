@@ -27,10 +27,14 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     If a bearer token is sent instead of a signature, `token_for` is the service's signing name. botocore finds the
     token by this name. If calls are signed, `token_for` is None.
 
-    The temporary keys of a role have the same hash after a renewal if the name of the role is known. The name is known
-    from the program (`AssumedRole`), a profile or `AWS_ROLE_ARN`. All other temporary keys, such as those of an
-    instance, have a new hash after each renewal. Other credentials and tokens that must first be fetched have a random
-    hash.
+    The hash depends on what is known without a request to the network:
+
+    * If the name of a role is known, the result is a hash of the role. It stays the same when the role's temporary keys
+      are renewed. The name comes from the program (`AssumedRole`), a profile or `AWS_ROLE_ARN`.
+    * If only an access key is known, the result is a hash of the access key. The temporary keys of an instance
+      therefore have a new hash after each renewal.
+    * If a fixed token is sent, such as a Bedrock API key, the result is a hash of the token.
+    * If the credentials or the token must first be fetched, the result is a random hash.
     """
     if token_for is not None:
         token = core.get_auth_token(signing_name=token_for)
@@ -50,8 +54,8 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
-    """Return the account of the credentials, or an empty text if the account is unknown before the credentials are
-    fetched.
+    """Return the account of the credentials. This function fetches no credentials. If the account is unknown before
+    they are fetched, return an empty text.
 
     The account comes from the credentials, or from the ARN of their role. A token contains no account, and credentials
     of an instance may contain none. In these two cases, the account that the user sets is returned.

@@ -24,9 +24,9 @@ _SAME = (
 def too_old_for(operation: str, place: str = "", member: str = "") -> str | None:
     """Return a sentence that names the release of boto3 to install. Return None if no newer release is known to help.
 
-    Without `member`, the installed boto3 may be too old for the operation. With `member`, it may be too old for this
-    member of the request. `place` is the position of the structure that contains the member. botocore writes such a
-    position as `messages[0].content[1]`.
+    Without `member`, the function looks up the release that first supported the operation. With `member`, it looks up
+    the release that first supported this member of the request. `place` is the position of the structure that contains
+    the member, as botocore writes it: `messages[0].content[1]`.
     """
     releases = _releases()
     if not member:

@@ -1,5 +1,5 @@
-"""Blocking connections, and the pool of idle connections. A connection carries one exchange (a request and its answer)
-after another.
+"""Blocking connections, and the pool of idle connections. A connection carries one request at a time. When the answer
+has ended, the connection can be used again.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class Wires:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Remove the parent's connections from the pool in a forked child. Each connection closes its own descriptor
-        in the child.
+        """In a forked child process, start with an empty pool, because the connections belong to the parent process.
+        `Wire.after_fork` closes the child's copy of each connection.
         """
         self._dropped.detach()
         self._keep_in(deque())
@@ -146,8 +146,8 @@ class Wires:
                 return
 
     def _keep_in(self, kept: deque[Wire]) -> None:
-        """Use `kept` as the collection of idle connections. If the pool is garbage collected and `close` was not
-        called, the connections are closed then.
+        """Use `kept` as the collection of idle connections. When the pool is garbage collected, these connections are
+        closed, even if `close` was never called.
         """
         self._kept = kept
         self._dropped = weakref.finalize(self, _close_all, kept)

@@ -32,10 +32,11 @@ class Chunks:
         return self._left > 0
 
     def feed(self, data: bytes, body: list[bytes]) -> bytes | None:
-        """Append the content of the plain chunks to `body`. Return the rest of `data` from the first part that is not
-        plain, or None if there is no such part.
+        """Append the content of the plain chunks at the start of `data` to `body`. A plain chunk is a line that
+        contains only the size, followed by the data.
 
-        Raises `MalformedAnswer`.
+        Everything else, such as the last chunk, is left for h11. Return the bytes that are left for h11, or None if
+        there are none. Raises `MalformedAnswer`.
         """
         if self.held:
             data, self.held = self.held + data, b""

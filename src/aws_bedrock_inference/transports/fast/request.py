@@ -39,8 +39,8 @@ class Structure:
     def __call__(self, value: Any) -> bool:
         """Return whether `value` is a valid dictionary for this structure.
 
-        All required members must be present, and no unknown member. The check of each member must accept its value. A
-        union must have exactly one member.
+        The dictionary must contain all required members and no unknown member. The check of each member must accept the
+        member's value. A union must have exactly one member.
         """
         if type(value) is not dict or (self._union and len(value) != 1) or not self._required <= value.keys():
             return False

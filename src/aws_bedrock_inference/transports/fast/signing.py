@@ -45,8 +45,8 @@ class Signer(Protocol):
         """The source of the credentials or of the token. Signers with the same source share one renewal."""
 
     def due(self) -> bool:
-        """Return whether `identity` would now send a request over the network, because the credentials have expired or
-        will expire soon.
+        """Return whether the method `identity` would now send a request over the network, to renew credentials that
+        have expired or will expire soon.
         """
 
     def current(self) -> Any:
@@ -123,7 +123,9 @@ class Bearer:
         renew_lock(self.source)
 
     def current(self) -> None:
-        """Return None, because botocore does not report how long a token is still valid."""
+        """Return None. Calls always wait for the renewal of a token, because botocore does not report how long the
+        current token is still valid.
+        """
 
     def due(self) -> bool:
         """Return whether botocore may send a request over the network to renew the token. A fixed token, such as a
@@ -141,9 +143,10 @@ class Bearer:
         return str(token.token)
 
     def replaced(self, identity: str) -> bool:
-        """Read the token again after the service refused `identity`. Return whether the token is now another one.
+        """Read the token again after the service refused the token `identity`. Return whether the token has changed.
 
-        If no token is found, the client continues with the refused token. It reads again after the next refusal.
+        If no token is found, the client continues to send the refused token. If the service refuses this token again,
+        the token is read again.
         """
         if self._read is not None and self.identity() == identity:
             self.source = self._read() or self.source
@@ -157,7 +160,8 @@ class Bearer:
 class SigV4:
     """AWS Signature Version 4 in headers. `credentials` are credentials of botocore, which renew themselves.
 
-    `session` is the botocore session that found the credentials. Without `session`, access keys are never read again.
+    `session` is the botocore session that found the credentials. If AWS refuses access keys, this session reads them
+    again. Without `session`, access keys are never read again.
     """
 
     def __init__(self, credentials: Any, service: str, region: str, session: Any = None) -> None:
