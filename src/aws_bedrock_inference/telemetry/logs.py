@@ -82,7 +82,10 @@ def installed() -> Callable[[], None]:
 
 
 def _enable() -> None:
-    """Enable the loggers of the package, because `logging.config` disables loggers that its input does not mention."""
+    """Enable the loggers of the package.
+
+    By default, `logging.config` disables all existing loggers that its configuration does not mention.
+    """
     DOCUMENTED.disabled = LOGGER.disabled = False
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if name.startswith(f"{LOGGER.name}.") and isinstance(logger, logging.Logger):

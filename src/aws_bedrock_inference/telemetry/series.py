@@ -3,9 +3,9 @@
 This module adds up the counters itself, and OpenTelemetry reads them when it collects metrics. A counter of
 OpenTelemetry's SDK would take ten times as long as an addition.
 
-OpenTelemetry reads the counters through a callback, which it can neither remove nor replace. After a second call of
-`observe`, it therefore still uses the callback of the first call. This callback reads the counters of the first call.
-For this reason, the counters are stored for each provider, and the second `observe` continues to use them.
+OpenTelemetry reads the counters through a callback, and cannot remove or replace this callback. After a second call of
+`observe`, OpenTelemetry therefore still uses the callback of the first call. This callback reads the counters of the
+first call. For this reason, the counters are stored for each provider, and the second call adds to the same counters.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Convert an event of this package to an event in the OpenTelemetry span of its call.
 
-For example, the event `RetryScheduled` becomes `aws_bedrock_inference.retry_scheduled`. docs/events.md lists all events.
+For example, `RetryScheduled` becomes `aws_bedrock_inference.retry_scheduled`. docs/events.md lists all events.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """OpenTelemetry spans: one for each call, and below this span one for each of the call's attempts.
 
-During an attempt, the span of the attempt is the current span. Between two attempts, the span of the call is the current
-span. The spans that other libraries create in this time appear below the current span.
+During an attempt, the span of the attempt is the current span. Between two attempts, the span of the call is the
+current span. Spans that other libraries create appear below the current span.
 
 The spans of a stream are never current, because the consumer of a stream does other work between two parts of the
 stream, perhaps in another thread or task.
@@ -56,7 +56,7 @@ class _Current:
         self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
 
     def leave(self) -> None:
-        """Stop using this span as the current span. The span that was current before it becomes current again.
+        """Make the previous span current again: the span that was current when this span was created.
 
         Do nothing if this span is no longer current, for example because another listener has changed the current span.
         Also do nothing in a different thread, because this span was never current there.
