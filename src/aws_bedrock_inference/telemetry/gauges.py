@@ -1,7 +1,8 @@
 """Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, queues and circuits.
 
-OpenTelemetry cannot remove an instrument or replace its callback, even if the instrument is created a second time. A
-later call of `observe` therefore cannot change the gauges. For this reason, they report all clients of the process.
+OpenTelemetry reads an instrument through a callback, and cannot remove or replace this callback. After a second call of
+`observe`, OpenTelemetry therefore still uses the callback of the first call. For this reason, the gauges report all
+clients of the process, including clients that the program creates later.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ Gauge = tuple[float, "Attributes"]
 class Circuits(Locked):
     """The states of the circuit breakers of the process: closed, half-open or open.
 
-    A breaker is included after its first change of state. If two clients have separate breakers for one model, only the
-    breaker that changed last is included.
+    A breaker is reported only after its first change of state. If two clients have separate breakers for the same
+    model, only the state of the breaker that changed last is reported.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,8 @@
-"""Write log records as lines of JSON. The keys are those of AWS's documentation and those of this package's events."""
+"""Write log records as lines of JSON.
+
+Keys such as `timestamp` and `level` have the names that an example in AWS's documentation uses. Keys such as `attempt`
+have the names of the fields of this package's events.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +36,10 @@ class JsonFormatter(logging.Formatter):
     A line has `timestamp` (UTC), `level`, `message` and `logger`. The line of an event also has the name and the
     values of the event. `context`, `trace_id` and `span_id` are added if they exist, and `exception` if the record
     has an exception. A program can add keys with `extra={"data": ...}`; a key that already exists gets the prefix
-    `data_`. Every line is valid JSON whatever the record contains: ASCII, without line breaks, NaN or lone
-    surrogates. Secrets are masked everywhere.
+    `data_`. Secrets are masked everywhere.
+
+    Every line is valid JSON, whatever the record contains. A line consists of ASCII characters. It contains no line
+    breaks, no NaN and no lone surrogates.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -72,7 +78,7 @@ class JsonFormatter(logging.Formatter):
         return said
 
     def _exception(self, exc_info: Any) -> dict[str, Any]:
-        """Return the traceback and the facts of the failure.
+        """Return the traceback and the facts of the failure, such as its cause and its error code.
 
         The source lines and the values that the exceptions quote are removed, because both can contain a prompt.
         """
@@ -88,7 +94,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def event_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values of the event that a line of this package's log reports. The result is empty for other lines."""
+    """Return the values of the event that `record` reports.
+
+    The result is empty if `record` reports no event, or is not a record of this package's log.
+    """
     fields = getattr(record, "bedrock", None)
     return fields if isinstance(fields, dict) and record.name == LOGGER.name else {}
 

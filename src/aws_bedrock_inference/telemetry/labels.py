@@ -24,8 +24,8 @@ def reported(context: Context) -> Context:
 class Labels:
     """The labels of one program's metrics.
 
-    Metrics get at most `names` different labels; labels with further names are omitted. Each label gets at most
-    `values` different values; further values are replaced by `other`.
+    The metrics use at most `names` different labels. All further labels are omitted. Each label has at most `values`
+    different values. All further values of the label are replaced by `other`.
     """
 
     def __init__(self, *, names: int = 8, values: int = 50) -> None:

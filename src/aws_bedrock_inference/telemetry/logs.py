@@ -47,8 +47,8 @@ def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -
     """Write `error`, an exception or a text, to the logger `bedrock_client`.
 
     The message of the line is `Bedrock API error`. The line contains the type, the message and the cause of the error.
-    The line also contains `context` as `data`. Only secrets in `context` are masked, because it is the program's own
-    data.
+    The line also contains `context` under the key `data`. Secrets in `context` are masked. All other values of
+    `context` are written, even the text of a prompt.
     """
     data = {
         **fault_fields(_fault(error)),
@@ -82,7 +82,10 @@ def installed() -> Callable[[], None]:
 
 
 def _enable() -> None:
-    """Enable the loggers of the package, which `logging.config` disables if its configuration does not mention them."""
+    """Enable the loggers of the package.
+
+    By default, `logging.config` disables all existing loggers that its configuration does not mention.
+    """
     DOCUMENTED.disabled = LOGGER.disabled = False
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if name.startswith(f"{LOGGER.name}.") and isinstance(logger, logging.Logger):
@@ -111,13 +114,11 @@ class JsonLines(logging.StreamHandler[TextIO]):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Delete the counts of the parent process in a forked child, because the parent itself reports its omitted
-        lines.
-        """
+        """Start without counts in a forked child. The parent process itself reports the lines that it omitted."""
         self._repeats, self._timer = Repeats(), None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write `record`. Only count it if five records of the same kind were written in the last minute."""
+        """Write `record`, or only count it if five lines of its kind were already written in this minute."""
         kind = _kind(record)
         admitted = kind is None or self._repeats.admits(kind, record, record.created)
         self._tell(record.created)
@@ -127,7 +128,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self._wake(record.created)
 
     def tell(self) -> None:
-        """Write one line for each kind of omitted lines. It reports how many lines were omitted until now."""
+        """Report how many lines were omitted until now: write one line for each kind of omitted lines."""
         self.acquire()
         try:
             self._tell(inf)
@@ -152,7 +153,10 @@ class JsonLines(logging.StreamHandler[TextIO]):
                 super().emit(_told(repeated))
 
     def _wake(self, now: float) -> None:
-        """Schedule the lines that report omitted lines, so that they are written even if nothing else is logged."""
+        """Start a timer that reports the omitted lines at the end of their time window.
+
+        Without the timer, this report would be written only with the next log line.
+        """
         if self._timer is None:
             due = self._repeats.due
             self._timer = self._make_timer(max(0.0, due - now), lambda: self._at(due))

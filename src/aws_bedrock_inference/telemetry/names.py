@@ -1,5 +1,5 @@
-"""The names of OpenTelemetry's metrics and attributes, in the version of the conventions that the environment
-variables select. `names.toml` contains the names.
+"""The names of OpenTelemetry's metrics and attributes, in the version of the conventions that an environment variable
+selects. `names.toml` contains the names.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Names:
 
 
 def names(environment: Mapping[str, str] | None = None) -> Names:
-    """Return the names in the version of the conventions that the environment variables select.
+    """Return the names in the version of the conventions that the variable OTEL_SEMCONV_STABILITY_OPT_IN selects.
 
-    If the variables select no version, return the names of the older version.
+    If the variable does not select the newer version, return the names of the older version.
     """
     chosen = (os.environ if environment is None else environment).get(_TABLE["variable"], "")
     return Names(new=_TABLE["token"] in {token.strip() for token in chosen.split(",")})

@@ -63,8 +63,8 @@ class OpenTelemetry:
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
         """Return a sink (a listener for all events) that sends spans and metrics to these providers.
 
-        This method reads the environment variables that select the version of OpenTelemetry's conventions, and so the
-        names of spans and metrics.
+        The names of spans and metrics depend on the version of OpenTelemetry's conventions. This method reads the
+        environment variable that selects the version.
         """
         return OpenTelemetrySink(self, clock)
 
@@ -103,8 +103,8 @@ class OpenTelemetrySink:
     def __call__(self, event: object) -> None:
         """Record `event`, first in OpenTelemetry metrics and then in the call's span.
 
-        While the metrics are recorded, the call's span is still the current span. OpenTelemetry can therefore link a
-        measurement to the span (an exemplar). The span is updated even if the metrics fail.
+        While the metrics are recorded, the call's span is still the current span. OpenTelemetry can therefore store the
+        ids of the span with a measurement, as an exemplar. The span is updated even if the metrics fail.
         """
         kind = type(event)
         try:

@@ -66,7 +66,10 @@ def _contents(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def whole_characters(text: str) -> str:
-    """Return the text without lone surrogates, which few JSON readers accept. A text that is too long is shortened."""
+    """Return the text without lone surrogates, because many JSON readers refuse them.
+
+    Only the first 20,000 characters of a longer text are returned, with a note about its length.
+    """
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

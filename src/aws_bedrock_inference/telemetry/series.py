@@ -3,8 +3,9 @@
 This module adds up the counters itself, and OpenTelemetry reads them when it collects metrics. A counter of
 OpenTelemetry's SDK would take ten times as long as an addition.
 
-OpenTelemetry cannot remove an instrument or replace its callback, even if the instrument is created a second time. The
-counters are therefore stored for each provider, so that a second `observe` continues the counters of the first one.
+OpenTelemetry reads the counters through a callback, and cannot remove or replace this callback. After a second call of
+`observe`, OpenTelemetry therefore still uses the callback of the first call. This callback reads the counters of the
+first call. For this reason, the counters are stored for each provider, and the second call adds to the same counters.
 """
 
 from __future__ import annotations

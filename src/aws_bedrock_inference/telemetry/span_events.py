@@ -1,4 +1,7 @@
-"""Convert the events of a call to events of the call's span. Their names are those in docs/events.md."""
+"""Convert an event of this package to an event in the OpenTelemetry span of its call.
+
+For example, `RetryScheduled` becomes `aws_bedrock_inference.retry_scheduled`. docs/events.md lists all events.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
 """OpenTelemetry spans: one for each call, and below this span one for each of the call's attempts.
 
-While a call runs, the span of the call, or of its running attempt, is the current span. The spans that other libraries
-create then appear below this span. The spans of a stream are never current, because the consumer of a stream does other
-work between two parts of the stream, perhaps in another thread or task.
+During an attempt, the span of the attempt is the current span. Between two attempts, the span of the call is the
+current span. Spans that other libraries create appear below the current span.
+
+The spans of a stream are never current, because the consumer of a stream does other work between two parts of the
+stream, perhaps in another thread or task.
 """
 
 from __future__ import annotations
@@ -54,10 +56,10 @@ class _Current:
         self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
 
     def leave(self) -> None:
-        """Set the current span back to the span that was current before.
+        """Make the previous span current again: the span that was current when this span was created.
 
-        Do nothing if the current span has already been set back, for example by another listener. Also do nothing in a
-        different thread, because the current span of that thread is not this span.
+        Do nothing if this span is no longer current, for example because another listener has changed the current span.
+        Also do nothing in a different thread, because this span was never current there.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)
@@ -164,7 +166,7 @@ class Spans:
         self._end_attempt(one, event.fault)
 
     def call_ended(self, event: CallEnded) -> None:
-        """End the span of a call, and the span of an interrupted attempt."""
+        """End the span of a call. If the call was interrupted during an attempt, also end the span of this attempt."""
         one = self._open.pop(event.call_id, None)
         if one is None:
             return

@@ -1,4 +1,4 @@
-"""An alert: the report of an incident at its beginning, and at its end."""
+"""An alert, which reports that an incident began or ended."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The facts of an incident at the time of the report.
+    """An alert: the facts of an incident at its beginning or at its end.
 
     `state` is `open` at the beginning of the incident and `ended` at its end. The two alerts have the same `incident`,
     but different values of `id`.
@@ -94,12 +94,13 @@ class Alert:
     * `lost`: dead letters could not be stored.
     * `quota` and `day`: a quota per minute, or a daily quota, is nearly exhausted.
 
-    `share` is the size of the incident, and `usual` is the usual size. If the alert has a `unit`, both are amounts in
-    this unit. Otherwise, both are fractions of all attempts, of all answers or of a quota.
+    `share` is the largest measured value, and `usual` is the usual value. If the alert has a `unit`, both are amounts
+    in this unit, such as 12 `dollars an hour`. Otherwise, both are fractions of all attempts, of all answers or of a
+    quota. For example, 0.25 means that 25 % of the attempts failed.
 
     `causes` contains the number of failures (or of refused or truncated answers) for each cause. `sample` contains the
-    code and the request id of one failure, and the words of the error message that identify the cause. `sample`
-    contains no other words of the service, because they can quote the request. Times are ISO 8601, UTC.
+    code and the request id of one failure, and the words of the error message that identify the cause. Other words of
+    the message are omitted, because they can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str
@@ -163,8 +164,8 @@ class Alert:
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
     """Return the alert about the beginning of `incident`, or about its end if `ended` is True.
 
-    Counts are stored by time slot (ten seconds each). `ahead` is 0, except after the clock was set back: it is then the
-    number of slots by which the last stored slot is ahead of the clock.
+    Usually, `ahead` is 0. If the clock was set back, `ahead` is the number of time slots (ten seconds each) by which
+    the stored time slots are ahead of the clock.
     """
     title, meaning, remedies, link = _words(incident)
     models, regions = (

@@ -55,9 +55,8 @@ class Book:
     the last examination. It contains only causes that raise an alert at their first failure: permanent causes, and the
     loss of dead letters.
 
-    The numbers of the slots never decrease, not even if the clock is set back. In this case, the book adds `ahead`
-    slots to the time of the clock. `ahead` is a whole number of days, so the book still knows the correct time of day,
-    which the daily pattern needs.
+    The numbers of the slots never decrease. If the clock is set back, the book adds `ahead` slots to the time of the
+    clock. `ahead` is a whole number of days, because the daily pattern needs the correct time of day.
     """
 
     def __init__(self) -> None:
@@ -121,8 +120,10 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the number of the time slot that contains the time `at`, but at least the number of the last examined
-        slot.
+        """Return the number of the time slot that contains the time `at`.
+
+        The result is never smaller than the number of the last examined slot. If `at` is more than a minute before that
+        slot, the clock was set back. In this case, first increase `ahead` (see `Book`).
         """
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
@@ -157,13 +158,19 @@ class Book:
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
         """Return whether `sign`, a sign of trouble, belongs to the open `incident`.
 
-        `kind` is the kind of the sign's cause. A place is a model in a Region.
+        `kind` is the kind of failure that the sign reports: `permanent`, `transient`, or `refusal` for calls that this
+        package refused because of earlier failures. A place is a model in a Region.
 
-        * In the first five minutes, an incident about failures, answers or spending includes signs with the same cause
-          at other places.
-        * In the first five minutes, an incident about transient failures includes other transient causes at the places
-          of the incident.
-        * An incident about failures always includes refused calls and dead letters at the places of the incident.
+        In the first five minutes of an incident, these signs belong to it:
+
+        * A sign with the same cause at another place. This applies to failures, to refused or truncated answers, and to
+          spending.
+        * A sign of another transient cause at a place of the incident, if the incident is about transient failures.
+
+        At any time, these signs belong to an incident about failures, if they are at a place of the incident:
+
+        * A sign of the kind `refusal`.
+        * A sign of dead letters.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places

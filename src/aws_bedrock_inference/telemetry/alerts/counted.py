@@ -29,7 +29,7 @@ _PARTS = 3
 
 
 class Limits(Protocol):
-    """The part of the interface of `Quota` that alerts need: they read only the limits of a quota."""
+    """An object from which alerts read the limits of quotas, such as the policy `Quota`."""
 
     def ledger(self, route: Route, now: float) -> Ledger:
         """Return the ledger of the quota that calls on this route use. A ledger contains the limits and the use of a
@@ -100,9 +100,10 @@ def _usage(row: Answered) -> Usage:
 
 
 def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
-    """Return the requests and tokens of the counted calls for each quota, and the limits of the quota.
+    """Return one `Use` for each quota that the answered calls used.
 
-    The limits are read from `quota`. If `quota` is None, the result is empty.
+    A `Use` contains the requests and the tokens of the calls, and the limits of the quota. The policy `quota` knows the
+    limits. If `quota` is None, the result is empty.
     """
     if quota is None:
         return []

@@ -2,8 +2,8 @@
 days.
 
 The usual value must not include a new incident. Otherwise, the incident would soon look usual and would not be noticed.
-Therefore the last ten minutes do not change the usual value. While an incident is open, its counts do not change the
-usual value either, for at most one day.
+Therefore the counts of the last ten minutes do not change the usual value. The counts of an open incident do not change
+the usual value either. They begin to change it when the incident has been open for a day.
 """
 
 from __future__ import annotations
@@ -107,11 +107,14 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the value that is expected on `day` in one quarter of an hour: the largest value of earlier days.
+        """Return the value that is expected on `day` in one quarter of an hour.
 
-        `found` contains three numbers: the last measured day, the value on that day, and the value that was expected
-        on that day. A value counts fully on the day after its measurement. On each further day, it is multiplied by
-        `fade`.
+        `found` contains three numbers: the last measured day, the value that was measured on that day, and the value
+        that was expected for that day. The expected value is multiplied by `fade` for each later
+        day. The measured value is also multiplied, but not for the first later day. The larger result is returned.
+
+        For example, `fade` is 0.5, and `found` is [10, 0.4, 0.1]. For day 12, the method returns 0.2. This is the
+        larger one of 0.4 * 0.5 (measured) and 0.1 * 0.5 * 0.5 (expected).
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
@@ -142,20 +145,20 @@ class Pattern:
         return self._days
 
     def plain(self) -> list[Any]:
-        """Return the content as values that JSON can write. `read` reads them."""
+        """Return the content as values that JSON can write. The method `read` accepts these values."""
         return [self._quarter, self._cases, self._of, self._text]
 
     def read(self, plain: list[Any]) -> None:
-        """Replace the content by the values that `plain` returned."""
+        """Set the content to values that the method `plain` returned earlier."""
         self._quarter, self._cases, self._of, self._text = plain
         self._days = None
 
 
 class Share:
-    """The fraction of all events that are of one kind.
+    """A share: a fraction of the attempts or of the answers at a place (a model in a Region).
 
-    For example, this is the fraction of the attempts at a place (a model in a Region) that failed with one cause.
-    Another example is the fraction of the answers at a place that were truncated.
+    Examples are the fraction of the attempts that failed with one cause, and the fraction of the answers that were
+    truncated.
     """
 
     def __init__(self) -> None:

@@ -13,17 +13,18 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` contains the name of each count that rose above its usual value. Two numbers belong to each name. The first
-    is the last time slot (of ten seconds) in which the count was too high. The second is the number of slots that were
-    examined together.
+    `keys` contains the name of each count that rose above its usual value, with two numbers, such as 900 and 60. These
+    numbers mean that the count was last too high in the 60 time slots (ten seconds each) up to slot 900.
 
-    `cases` contains a number for each cause: the failures with this cause, or the refused or truncated answers.
+    `cases` contains the number of failed attempts for each cause. If the incident is about refused or truncated
+    answers, `cases` contains the number of these answers.
 
     `share` is the largest measured value during the incident, and `usual` is the usual value. If `unit` is empty, both
     are fractions, for example of all attempts. Otherwise, both are amounts in this unit.
 
     `start` is the beginning of the incident in seconds since the epoch. `opened` is the start of the time slot in which
-    the rule found the incident. If the clock was set back, `opened` is ahead of the clock, like all stored time slots.
+    the rule found the incident. If the clock was set back, the stored time slots are whole days ahead of the clock, and
+    `opened` too.
     """
 
     id: str
@@ -56,7 +57,8 @@ class Incident:
     def reaches(self, place: str, operations: list[str], tenants: list[str]) -> None:
         """Add the place `place` (a model in a Region) to the incident.
 
-        Also add the operations and the tenants whose calls failed or stopped there.
+        Also add the operations and the tenants of the affected calls, such as the failed calls. Each list of the
+        incident contains at most ten names.
         """
         for names, more in ((self.places, [place]), (self.operations, operations), (self.tenants, tenants)):
             names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])

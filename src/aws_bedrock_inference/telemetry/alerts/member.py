@@ -4,8 +4,9 @@ The process reports its counts. One process at a time has the *turn*: the right 
 The process also reports which alerts it is still delivering, so that no other process delivers them. `Member` starts no
 thread: its owner calls `step` every ten seconds.
 
-If the store refuses three consecutive reports, the process continues alone with the last state that it has seen. A
-duplicate alert is better than no alert.
+After three consecutive failures of the store, the process continues alone. It then examines only its own counts, and
+begins with the last state of the alert rules that it has stored. Several processes can now raise an alert about the
+same incident, but a duplicate alert is better than no alert.
 """
 
 from __future__ import annotations
@@ -94,13 +95,13 @@ class Member(Locked):
                 self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
 
     def _report(self, report: Report) -> Exception | None:
-        """Send this report to the store, after the earlier reports that could not be sent.
+        """Send this report to the store. If earlier reports could not be sent, send them first.
 
         If this process gets the turn (the right to examine), examine the reports of all processes.
 
-        Return None on success. Return the error if the store is unavailable, or if the stored state of the alert rules
-        cannot be read. In the second case, each further call returns the error, until this process gets a turn with a
-        readable state.
+        Return None on success. Return `StoreUnavailable` if the store is not available. Return `MemoryUnreadable` if
+        the state of the alert rules in the store cannot be read. All later calls then also return `MemoryUnreadable`,
+        until this process gets a turn in which it can read the state.
         """
         self._unsent.append(report)
         try:

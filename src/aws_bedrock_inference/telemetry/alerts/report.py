@@ -76,8 +76,8 @@ class Report:
     """The counts of one process.
 
     Three fields contain ids of alerts. `held` are the alerts that the process is delivering. `delivered` are the alerts
-    whose delivery ended after the previous report, successfully or not. `released` are the alerts whose delivery had
-    not ended at the last report of the process. Another process can deliver these alerts.
+    whose delivery ended after the previous report, successfully or not. `released` are alerts that the process did not
+    deliver before its end. Only the final report of the process contains them. Another process can then deliver them.
     """
 
     answers: tuple[Answers, ...] = ()

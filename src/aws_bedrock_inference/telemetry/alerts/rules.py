@@ -1,10 +1,12 @@
 """The rules that raise alerts, as arithmetic on counts, without time, input or output.
 
-A share is a fraction of all calls, for example the fraction that failed. A share has risen if four conditions are true:
+A share is a fraction of all attempts or answers, for example the fraction of the attempts that failed. A share has
+risen if all these conditions are true:
 
 * It is large.
 * It is far above the usual share.
 * It is far above the share at the same time on earlier days.
+* It is also high without its three worst time slots.
 * It is not due to chance. If the share were as usual, a count this high would occur in less than one of ten million
   examinations. A dozen causes, each examined every ten seconds, have three million examinations in a month. Chance
   therefore raises less than one false alert in three months.
@@ -52,7 +54,8 @@ class Rise:
     * The window contains at least `least` cases, such as failed attempts.
     * The share is at least `floor`, and at least `factor` times the usual share.
     * The share is far above the share at the same time on earlier days.
-    * The share is not due to chance, and not due to the three worst slots alone.
+    * Chance alone would almost never cause so many cases.
+    * The share is also high without the three slots with the most cases.
     """
 
     floor: float

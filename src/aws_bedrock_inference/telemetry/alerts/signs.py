@@ -126,12 +126,16 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return whether the amount of `flow` (dollars, tokens or dead letters) is high enough to open an incident.
+    """Examine the recent amount of `flow`: dollars, tokens or dead letters.
 
-    Two further values are returned: the amount per time slot, and the expected amount per time slot. The expected
-    amount is the usual amount or, if it is larger, the amount at the same time on earlier days.
+    Return three values:
 
-    Return None if the amount is too low even to prolong an open incident.
+    * True if the amount is high enough to open an incident. False means that it only prolongs an open incident.
+    * The amount per time slot.
+    * The expected amount per time slot. This is the larger one of two values: the usual amount, and the amount at the
+      same time on earlier days.
+
+    Return None if the amount is too low to open or to prolong an incident.
     """
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)

@@ -1,4 +1,4 @@
-"""The alert store that the processes of one machine share, in a file."""
+"""An alert store in a file, for the processes of one machine."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
 """The stores that the processes of a service share, so that one incident raises one alert. This file has the protocol,
 and a store in memory.
 
-Each process reports its counts every ten seconds. At intervals, the reports are due for examination. The next process
-that reports then gets the *turn*: it receives the state of the rules (the *memory*) and all reports since the last
-turn. If the turn still belongs to this process afterwards, the process writes the new memory back. A store contains
-only texts.
+Each process reports its counts every ten seconds. Eight seconds after an examination, the reports are due for the next
+examination. The next process that reports gets the *turn*: it receives the state of the rules (the *memory*) and all
+reports since the last turn. The process examines the reports, and writes the changed memory to the store. If this lasts
+more than 20 seconds, another process can get the turn. The store then refuses the memory of the slow process.
+
+A store contains only texts.
 """
 
 from __future__ import annotations

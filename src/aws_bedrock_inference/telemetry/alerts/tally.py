@@ -63,7 +63,8 @@ class Answered:
 class Failed:
     """Failed attempts with the same route, operation, tenant and cause.
 
-    It also contains the code, the request id and the message of the last of these attempts.
+    The object contains the number of these attempts. It also contains facts about the last one, such as its code, its
+    request id and its message.
     """
 
     __slots__ = ("advice", "code", "count", "kind", "message", "request_id", "route")
@@ -136,9 +137,7 @@ class Tally(Locked):
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
-        """Count the last attempt on a route (a model in a Region), which failed, so that the call changed to another
-        route.
-        """
+        """Count the failed attempt after which a call changed from one route (a model in a Region) to another."""
         if event.attempts:
             self._failed(event.route, "", "", event.fault)
 

@@ -1,6 +1,4 @@
-"""The alert store that the processes of many machines share, on a Redis or Valkey server. All times are the server's
-time.
-"""
+"""An alert store on a Redis or Valkey server, for the processes of many machines. All times are the server's time."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Watching:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start without counts in a forked child, in which the threads of the parent do not exist."""
+        """Start without threads and without alerts in a forked child. The parent process delivers its own alerts."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
