@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The counts of letters by state.
+    """Numbers of dead letters. `states` contains the number of letters in each state.
 
-    `causes`, `models`, `need_change` and `oldest` describe only the letters in the state `dead`. `need_change` is the
-    number of letters that will fail again until a person fixes the cause. `oldest` is the time of the earliest first
-    failure. `sent_twice` is the number of letters in all states that were possibly sent twice.
+    Four fields describe only the letters in the state `dead`:
+
+    * `causes`: the number of letters for each cause.
+    * `models`: the number of letters for each model.
+    * `need_change`: the number of letters that will fail again until a person fixes the cause.
+    * `oldest`: the time of the earliest first failure.
+
+    `sent_twice` is the number of letters in all states that were possibly sent twice.
     """
 
     states: dict[str, int] = field(default_factory=dict)

@@ -46,10 +46,11 @@ class Page(NamedTuple):
 
 
 class LetterStore(Protocol):
-    """A store of dead letters. Threads and processes can use it at the same time. All methods block. They
-    raise `StoreUnavailable` if the store cannot be used.
+    """A store of dead letters. Threads and processes can use it at the same time. All methods block. They raise
+    `StoreUnavailable` if the store cannot be used.
 
-    `place` is the name of the store in messages. `limit` is the maximum duration of `put` in seconds.
+    `place` is the name of the store in messages. A failed call waits at most `limit` seconds until its dead letter is
+    stored.
     """
 
     place: str

@@ -1,7 +1,7 @@
-"""Measure how much time has passed since each claim last changed. A claim marks a dead letter that a redrive is
-sending.
+"""Measure how long each claim has not changed. A claim that does not change for the duration of its lease has expired.
 
-The clock of the waiting process measures the time. This is the process that waits until the claims expire.
+A claim marks a dead letter that a redrive is sending. Another process can wait until the claim expires. The waiting
+process measures the time with its own clock, because the clocks of two machines can differ.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ _MOST = 10_000
 
 
 class Watch:
-    """Stores for each claim its version, and the time at which this version was first seen. `clock` is monotonic."""
+    """Stores the current version of each claim, and the time at which this process first saw this version. A claim
+    marks a dead letter that a redrive is sending. `clock` is monotonic.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

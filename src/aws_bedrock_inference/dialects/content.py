@@ -65,9 +65,11 @@ class Assembly:
     """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
     The field `contentBlockIndex` of an event states to which block a piece belongs, and determines the order of the
-    blocks. In a defective stream, this index can be missing, or two blocks can have the same index. Therefore a new
-    block also begins at each start event and after each stop event. A new block begins, too, if the kind of the pieces
-    changes, for example from text to tool input. In such a stream, the blocks are in the order of their arrival.
+    blocks. In a defective stream, this index can be missing, or two blocks can have the same index. Then the blocks are
+    in the order of their arrival.
+
+    Because the index can be wrong, a block also begins in three other cases: at each start event, after each stop
+    event, and if the kind of the pieces changes, for example from text to tool input.
     """
 
     def __init__(self) -> None:
@@ -166,7 +168,7 @@ def _parsed(inputs: list[Any]) -> Any:
     """Return the input of a tool. The pieces of the input are joined and parsed as JSON.
 
     If the joined text is not complete JSON, return this text. If there are no pieces, return an empty dictionary. If a
-    piece is not text, return the last piece.
+    piece is not text, the pieces cannot be joined, so return only the last one.
     """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]

@@ -109,9 +109,11 @@ def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
 
 
 class Rest:
-    """The second part of an interrupted answer, which comes from a second stream. This class changes the events of the
-    second stream, so that they continue the events of the first stream. It adds the changed events to the transcript of
-    the first stream.
+    """Connects the two parts of an interrupted answer.
+
+    The first part comes from the stream that was interrupted. The second part comes from a second stream: the answer to
+    the request that `continued` builds. This class changes the events of the second stream, so that they continue the
+    events of the first stream. It adds the changed events to the transcript of the first stream.
     """
 
     def __init__(self, transcript: Transcript, cut: Cut | None) -> None:
@@ -127,7 +129,12 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """True if the second part of the answer is known to begin exactly at the end of the first part."""
+        """True if the second part of the answer is known to begin exactly at the end of the first part.
+
+        * With an anchor: True if the model repeated the anchor, and its position is not ambiguous.
+        * With a prefill: the prefill does not contain the white space at the end of the first part. The result is True
+          if there was no such white space, or if the model has written it again.
+        """
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
@@ -153,16 +160,20 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Yield the text that is held back, if any, as an event. Text is held back until it is known whether it repeats
-        the anchor, that is, the last characters of the first part.
+        """Yield the text that was held back, if any, as an event.
+
+        With an anchor, the second stream usually begins with text that repeats the end of the first part of the answer.
+        The consumer already has this text. Therefore the beginning of the second stream is held back until it is known
+        which text is repeated.
         """
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
 
     def _fitting(self, piece: str) -> str:
-        """Return the new part of `piece`, a piece of text from the second stream. The new part is the text that is not
-        yet in the first part of the answer.
+        """Return the text to deliver after `piece`, a piece of text from the second stream, has arrived. Text that
+        repeats the end of the first part of the answer is removed. The result is empty while text is held back (see
+        `_held`).
         """
         if self.cut is not None:
             return self.cut.add(piece)

@@ -153,8 +153,8 @@ def _applied(key: str, assessment: dict[str, Any]) -> AppliedGuardrail:
 
 
 def _refused(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the category of a refusal by the model. An answer of Converse contains the category only if
-    `additionalModelResponseFieldPaths` of the request contains `/stop_details`.
+    """Return the category of the model's refusal, if the answer contains it. An answer of Converse contains it only if
+    the request listed `/stop_details` in `additionalModelResponseFieldPaths`.
     """
     for place in (body.get("additionalModelResponseFields"), body):
         details = place.get("stop_details") if isinstance(place, dict) else None

@@ -15,9 +15,11 @@ _SECOND = ("\udc00", "\udfff")
 
 
 class Halves:
-    """Joins two halves of a character that arrive in two deltas of the same block. The first half, at the end of a
-    delta, is held back. It is then put before the second half, at the beginning of the next delta. A first half without
-    a second one is lost, because half a character cannot be printed or sent.
+    """Joins the two halves of a character, such as an emoji, if they arrive in two deltas of the same block. The halves
+    are surrogates of UTF-16, for example U+D83D and U+DE00.
+
+    A first half at the end of a delta is held back. If the next delta of the block begins with a second half, the first
+    half is put before it. Otherwise, the first half is lost, because half a character cannot be printed or sent.
 
     `held` contains the halves that are held back. A key of `held` consists of the index of the block and the path of
     the text in the delta.
@@ -27,8 +29,9 @@ class Halves:
         self.held: dict[tuple[Any, ...], str] = {}
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return `event`, an event of ConverseStream, with joined characters. If a text in the event ends with the
-        first half of a character, the result does not contain this half: it is held back.
+        """Return `event`, an event of ConverseStream, with the halves of its characters joined. If a text in the event
+        begins with a second half, the first half that was held back is put before it. If a text ends with a first half,
+        this half is removed, and held back for a later event.
         """
         body = event.get("contentBlockDelta")
         if isinstance(body, dict) and isinstance(delta := body.get("delta"), dict):

@@ -266,8 +266,8 @@ def _stop(stop: Any) -> list[Any] | None:
 
 
 def _number(value: Any, where: str) -> Any:
-    """Return `value`, a temperature or a top_p, if it is a number from 0 to 1. OpenAI allows a temperature up to 2, but
-    Converse does not: raise `UntranslatableError`.
+    """Return `value`, a temperature or a top_p, if it is a number from 0 to 1. Otherwise, raise `UntranslatableError`.
+    OpenAI allows a temperature up to 2, but Converse only up to 1.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise _refusal(where, why="is not from 0 to 1, the range that Bedrock accepts")

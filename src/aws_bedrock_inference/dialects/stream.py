@@ -46,10 +46,10 @@ class Transcript:
     * `whole`: True after the event that completes the answer.
     * `quiet`: True if a long silence is normal now, because the model thinks, writes the input of a tool, or waits for
       a tool that AWS runs. It is False after a piece of text, and after the end of the answer.
-    * `intervened`: True if a guardrail changed or blocked the answer of InvokeModelWithResponseStream. In a
-      ConverseStream, the stop reason shows this.
+    * `intervened`: True if a guardrail changed or blocked the answer of InvokeModelWithResponseStream. For a
+      ConverseStream, it is always False: `stop_reason` shows the intervention instead.
     * `failure`: the code and the message of an error that the model itself reported.
-    * `index`: the index of the current block. `open` is True if more of that block is expected.
+    * `index`: the index of the content block of the last event. `open` is True until this block ends.
     """
 
     may_end = False
@@ -106,8 +106,11 @@ class Transcript:
         return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the usage that the stream reported. Cache writes that AWS counted twice are corrected. If the stream
-        reported no usage, return an estimate from the content that arrived.
+        """Return the usage that the stream reported. If the stream reported none, return an estimate from the content
+        that arrived.
+
+        AWS sometimes counts the cache writes of a stream with reasoning twice. For such a stream, the number is
+        corrected.
         """
         if self.usage is not None:
             return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
@@ -154,9 +157,10 @@ class NativeTranscript(Transcript):
     """Follows a stream of InvokeModelWithResponseStream, in which each chunk is JSON in the model's own format.
 
     The supported formats are Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama,
-    Mistral, Cohere, AI21 and OpenAI. In a flat dialect, a field of the chunk contains the text. In every dialect, the
-    last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
-    answer of Titan, the stream has only one chunk. This chunk reports the block, and has no stop reason.
+    Mistral, Cohere, AI21 and OpenAI. In a flat dialect, a field of the chunk contains the text.
+
+    In every format, the last chunk contains the member `amazon-bedrock-invocationMetrics`. The exception is an answer
+    of Titan that a guardrail blocked: its stream has only one chunk, which has neither this member nor a stop reason.
 
     `may_end` is True in two cases in which the end of the HTTP body is not an error, although no chunk has completed
     the answer:
@@ -209,7 +213,9 @@ class NativeTranscript(Transcript):
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if the end of the HTTP body is now not an error, although no chunk has completed the answer."""
+        """True if the HTTP body may end after the last chunk that arrived, although no chunk has completed the answer.
+        The docstring of the class names the two cases.
+        """
         return self.begun and (self._blocked or not self._known)
 
     def message(self) -> dict[str, Any]:

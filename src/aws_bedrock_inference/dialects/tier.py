@@ -34,8 +34,8 @@ def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
 
 
 def _value(setting: Any, key: str) -> str:
-    """Return the value of a setting, such as the service tier. In Converse, the value is inside a structure; in
-    InvokeModel, it is not.
+    """Return the value of a setting, such as the service tier. In Converse, the setting is a dictionary, such as
+    `{"type": "flex"}`, and `key` is `type`. In InvokeModel, the setting is a text, such as `"flex"`.
     """
     value = setting.get(key) if isinstance(setting, dict) else setting
     return value if isinstance(value, str) else ""

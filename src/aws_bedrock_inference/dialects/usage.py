@@ -119,13 +119,15 @@ def intervened(body: Mapping[str, Any]) -> bool:
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
-    """Return whether `chunk` reports that a guardrail blocked the answer. Such a chunk is the last one of the answer,
-    although it has no stop reason.
+    """Return whether `chunk` is the last chunk of an answer that a guardrail blocked. Such a chunk has no stop reason.
 
-    A chunk can also report that a guardrail intervened but did not block the answer: it masked a few words, for
-    example, and more chunks follow. A chunk of a blocked answer also contains the guardrail's trace or, for Titan, the
-    total number of output tokens. In the other formats, the only sign of a blocked answer is that the chunk is the
-    first one of the answer. `alone` is True for such a first chunk.
+    A guardrail that only masks a few words also intervenes, and more chunks follow. If a guardrail intervened, the
+    answer is therefore blocked in only two cases:
+
+    * The chunk contains the guardrail's trace or, for Titan, the total number of output tokens. Only a last chunk
+      contains them.
+    * `alone` is True, and the chunk is not in Titan's format. `alone` means that the chunk is the first one of its
+      stream, and that its model family has a flat dialect (a field of the chunk contains the text).
     """
     if not intervened(chunk):
         return False
@@ -143,10 +145,11 @@ def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
 
 
 def counted(reported: Mapping[str, Any]) -> Usage | None:
-    """Return the token counts in a mapping, under any of the names that models use for them.
+    """Return the token usage in `reported`. Model families use different names for the same count, such as
+    `inputTokens` or `prompt_tokens`. All these names are recognized.
 
-    Return None if there is no input count. Also return None if one count is impossible, because the other counts can
-    then be wrong, too.
+    Return None if there is no input count. Also return None if one value cannot be a number of tokens, for example -5,
+    because the other counts can then be wrong, too.
     """
     counts = [_named(reported, names) for names in _COUNTS]
     if counts[0] is None or _WRONG in counts:
@@ -156,8 +159,8 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the number of one-hour cache writes. `usage` comes from headers or metrics, which do not
-    contain this number. The number is in the model's `body`.
+    """Return `usage` with the number of tokens that were written to the prompt cache for one hour. This number comes
+    from `body`, the model's body, because the headers or metrics from which `usage` comes do not contain it.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
@@ -223,7 +226,9 @@ def reason_of(value: Any) -> str:
 
 
 def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the stop reasons of a body and of all answers in its lists."""
+    """Yield the stop reasons in `body`: its own, and those of the answers in its lists. The list of OpenAI's answers is
+    `choices`, for example.
+    """
     for place in parts(body):
         for name in _STOP_REASONS:
             reason = place.get(name)
@@ -235,7 +240,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
     """Return whether `body` is a complete answer that was neither truncated nor filtered.
 
     Every stop reason in the body must mean a complete answer. If `needs_reason` is True, the body must contain at least
-    one stop reason. Pass False for a body of InvokeModel, because an embedding has no stop reason.
+    one stop reason. Pass False for a body of InvokeModel: it can be an embedding, and an embedding has no stop reason.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
@@ -246,8 +251,9 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the dictionaries that can contain the text or the stop reason of an answer: the body, then each answer in
-    the body's lists.
+    """Yield the dictionaries that can contain the text or the stop reason of an answer. These are `body` itself, and
+    then each answer in a list of `body`. The list of OpenAI's answers is `choices`, for example, and the list of
+    Titan's is `results`.
     """
     yield body
     yield from _answers(body)
@@ -261,8 +267,9 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count that is reported under one of the names. Return None if there is no count, and -1 if the
-    count is impossible.
+    """Return the number of tokens that `place` contains under one of `names`. `names` are the names that the model
+    families use for the same count. Return None if `place` contains none of them. Return -1 if the value cannot be a
+    number of tokens, for example -5.
     """
     for name in names:
         value = place.get(name)

@@ -7,7 +7,7 @@ part.py       probes of a resource that an error names, such as a bucket
 states.py     evaluation of the state of a resource
 documents.py  evaluation of policies
 unprobed.py   commands to run by hand for causes without a probe
-examine.py    runs probes: in order of dependency, each within its limit
+examine.py    runs the probes: in the order of their dependencies, each with a time limit
 world.py      the settings and connections that the probes check
 findings.py   the findings of probes, and the report
 """

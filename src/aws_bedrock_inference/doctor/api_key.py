@@ -1,10 +1,10 @@
-"""Read the facts that the text of a Bedrock API key contains: the kind of the key, its Region, its expiry time and its
-owner.
+"""Read what the text of a Bedrock API key contains: the kind of the key, its Region, its expiry time and its owner.
 
-A short-term key is a presigned URL in base64. It contains the key's Region and its latest expiry time. A long-term key
-contains the name of an IAM user's credential. Only IAM stores the expiry time of a long-term key. Both forms are
-described in https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and in the source of AWS's
-package aws-bedrock-token-generator, read 2026-11-29.
+A short-term key is a presigned URL in base64. It contains the Region and an expiry time. The key can expire earlier,
+because it also ends with the AWS session that created it. A long-term key contains the name of an IAM user's
+credential. Only IAM stores the expiry time of a long-term key. Both forms are described in
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and in the source of AWS's package
+aws-bedrock-token-generator, read 2026-11-29.
 """
 
 from __future__ import annotations
@@ -22,9 +22,13 @@ _OWNER = re.compile(r"(?P<user>[\w+=,.@-]{1,64})-at-(?P<account>\d{12}):")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key. `kind` is `short-term` or `long-term`, and is empty if the key has neither form. `region` is the
-    only Region that accepts the key. `ends` is the key's latest expiry time, in seconds since the epoch. `user` is
-    the IAM user in `account` that owns the key. A value that the key does not contain is empty or None.
+    """The content of a Bedrock API key. A value that the key does not contain is empty or None.
+
+    * `kind`: `short-term` or `long-term`. It is empty if the key has neither of these forms.
+    * `region`: the only Region that accepts the key.
+    * `ends`: the latest time at which the key expires, in seconds since the epoch. A key can expire earlier, with the
+      session that created it.
+    * `user`: the IAM user in `account` that owns the key.
     """
 
     kind: str = ""
@@ -35,7 +39,7 @@ class ApiKey:
 
 
 def read_key(key: str) -> ApiKey:
-    """Return the facts that the text of an API key contains."""
+    """Return what the text of an API key contains, such as its Region, its expiry time or its owner."""
     if key.startswith(_SHORT):
         return _short(_text(key.removeprefix(_SHORT)))
     if key.startswith(_LONG):

@@ -90,8 +90,8 @@ def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Say
 def principals_of(arn: str, policy: Any) -> set[str]:
     """Return the principals in a trust policy that match the caller with this ARN.
 
-    The ARN of a session does not contain the path of its role. Every role in the policy with the same name therefore
-    matches.
+    The ARN of a session contains the name of its role, but not the role's path. Every role in the policy that has this
+    name therefore matches, with any path.
     """
     partition, account = arn.split(":")[1], arn.split(":")[4]
     itself = {arn, account, f"arn:{partition}:iam::{account}:root"}

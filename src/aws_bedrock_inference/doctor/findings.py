@@ -148,9 +148,11 @@ class Candidate:
 class Report:
     """The report of the doctor.
 
-    `cause` is the name of the cause to fix first. It is empty if no cause was found. `proved` is True if a probe
-    proved this cause, and False if only the error's text suggests the cause. `error` is the cause that the text
-    suggests, if an error was passed. `others` are the other possible causes.
+    * `error`: the most likely cause according to the text of the error to diagnose. It is empty if no error was passed.
+    * `others`: the other causes that the text allows.
+    * `cause`: the cause to fix first. It can differ from `error`, because a probe can find another cause. It is empty
+      if no cause is known.
+    * `proved`: True if a probe found `cause`, and False if only the text of the error suggests it.
     """
 
     checks: tuple[Check, ...]
@@ -186,8 +188,9 @@ class Report:
     def cause(self) -> str:
         """The name of the cause to fix first.
 
-        If no probe found a cause, the result is the first possible cause of the error that the probes did not exclude.
-        If the probes excluded all, the result is the cause that the error's text suggests.
+        If no probe found a cause, the result is the most likely cause of the error that no probe excluded. If the
+        probes excluded all causes that the error's text suggests, the result is `error`, the most likely of them. If no
+        error was passed, the result is empty.
         """
         if self.first is not None:
             return self.first.finding.cause

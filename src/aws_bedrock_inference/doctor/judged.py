@@ -73,7 +73,8 @@ def _of_iam(world: World, arn: str) -> Principal:
     """Return the principal for `arn`, the ARN of the caller. For a session, return the role of the session.
 
     The ARN of a session does not contain the path of the role, so the role's ARN is read from IAM. If IAM refuses this
-    request, the ARN is built without a path. If IAM does not answer, the result contains only the reason.
+    request, the ARN is built without a path. If IAM does not answer, the result has no ARN, and its `reason` states
+    that IAM does not answer.
     """
     head, _, session = arn.partition(":assumed-role/")
     if not session:

@@ -100,18 +100,21 @@ class Part:
     """A kind of resource, such as a bucket, and the rules by which the doctor checks it.
 
     The API call `operation` reads the resource. Its parameters come from the error's text:
+
     * `names` maps each required parameter to a placeholder. If the text contains no value for the placeholder, the
       probe is skipped.
     * `optional` maps parameters that are omitted if the text contains no value.
 
     The other fields are rules for causes in the error catalogue:
+
     * `missing`: the causes if the resource does not exist.
     * `judge`: a function that evaluates the state of an existing resource. It returns None for a good state.
     * `states`: the causes that a good state excludes.
     * `may_tell`: further causes that `judge` can prove or exclude.
-    * `denied`: causes that are missing permissions. If the doctor also lacks the permission to read the resource, the
-      most likely of these causes counts as proved.
-    * `by_status`: the cause for an HTTP status, for answers without an error code, such as answers to HEAD.
+    * `denied`: the causes that mean that the caller lacks a permission. If AWS also refuses to let the doctor read the
+      resource, a permission is really missing. The finding is then failed, with the most likely of these causes.
+    * `by_status`: maps HTTP statuses to causes. Some errors have only a status and no error code, such as the errors of
+      HEAD requests.
     """
 
     probe: str

@@ -60,12 +60,12 @@ def probe(
 
 
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
-    """Return the probes to run, in order. If `causes` is None, no error is diagnosed.
+    """Return the probes to run, in order.
 
-    * Without an error, return all probes. Probes that cost something or concern few users are included only if the
-      argument `asked` names them.
-    * For an error, return the probes that can prove or exclude one of its `causes`, and the probes that `asked` names.
-      Also return the probes that must run before these.
+    * If `causes` is None, there is no error to diagnose. Return all probes with one exception: a probe that costs
+      something or concerns few users is returned only if `asked` names it.
+    * Otherwise, `causes` are the possible causes of an error. Return the probes that can prove or exclude one of these
+      causes, and the probes that `asked` names. Also return the probes that must run before these.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]

@@ -1,4 +1,4 @@
-"""The probes: one file for each area, in the order in which they depend on each other."""
+"""The probes, in one file for each area. A probe is one read-only check of the doctor."""
 
 from __future__ import annotations
 

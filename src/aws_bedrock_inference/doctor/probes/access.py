@@ -49,8 +49,8 @@ def _base(world: World) -> tuple[str, Finding | None]:
     calls=[*_CALLS, "bedrock:GetFoundationModelAvailability", "iam:SimulatePrincipalPolicy", "iam:GetRole"],
 )
 def agreement(world: World) -> Finding:
-    """Check whether the account has an agreement with the provider, is authorized to use the model, and is entitled
-    to it.
+    """Check the account's access to the model, as AWS reports it in four values: the agreement with the model's
+    provider, the authorization, the entitlement and the Region.
     """
     base, why_not = _base(world)
     if why_not is not None:
@@ -89,10 +89,11 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
 
 
 def _no_agreement(world: World, base: str, tried: str) -> Finding:
-    """Return the finding (the result of the probe) for a model for which the account has no agreement with the
-    provider.
+    """Return the finding (the result of the probe) for an account that has no agreement with the model's provider.
 
-    The first call to the model creates an agreement if the caller has the permissions for AWS Marketplace.
+    The first call to the model creates the agreement, but only if the caller has the permissions for AWS Marketplace.
+    If one of these permissions is missing, the finding is failed. Otherwise, it is failed only if the error to diagnose
+    suggests that the account has no access to the model. Without such an error, the finding is a warning.
     """
     none = f"The account has no agreement for {base}."
     principal = find_principal(world)
@@ -131,7 +132,9 @@ def use_case_form(world: World) -> Finding:
     calls=[*_CALLS, "bedrock:GetAccountDataRetention", "bedrock:GetProject"],
 )
 def data_retention(world: World) -> Finding:
-    """Compare the data-retention mode of each Region on the route with the modes that the model accepts."""
+    """Compare the data-retention mode of each Region that can process the call with the modes that the model accepts.
+    The modes that a model accepts come from this package's list of models.
+    """
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
@@ -159,8 +162,8 @@ def data_retention(world: World) -> Finding:
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the data-retention mode of each Region, and the first failed answer. The second value is None if no answer
-    failed.
+    """Return two values: the data-retention mode of each Region, and the first answer of AWS that is an error. The
+    second value is None if AWS answered all requests for the modes.
 
     A Bedrock project can have its own mode. In the project's Region, this mode replaces the account's mode.
     """
@@ -234,7 +237,8 @@ def enforced_guardrails(world: World) -> Finding:
 def _concerns(config: dict[str, Any], base: str) -> bool:
     """Return whether the configuration of an enforced guardrail applies to the model `base`.
 
-    The configuration lists model ids, or contains `ALL`.
+    The configuration lists the models to which the guardrail applies. The entry `ALL` means every model. The
+    configuration can also list models to which the guardrail does not apply.
     """
     models = config.get("modelEnforcement") or {}
     included, excluded = models.get("includedModels", ["ALL"]), models.get("excludedModels", [])

@@ -45,10 +45,11 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the cause to report for a problem with the resources of a batch job: usually the specific `cause`.
+    """Return the cause to report for a problem with the resources of a batch job. Usually, this is `cause`, the actual
+    problem, such as a missing bucket.
 
-    Bedrock reports every such problem with one error, whose cause in the catalogue is `batch-role-s3-denied`. If this
-    is the error to diagnose, return `batch-role-s3-denied`, so that the report connects the problem with the error.
+    Bedrock reports every such problem with the same error. Its cause in the catalogue is `batch-role-s3-denied`. If the
+    doctor diagnoses this error, return `batch-role-s3-denied`, so that the report connects the problem with the error.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
@@ -63,7 +64,9 @@ class _Role(NamedTuple):
 
 
 def _role_of(world: World) -> _Role | None:
-    """Return the role of the batch job. The result is None if no role was specified."""
+    """Return the role of the batch job: the specified role, or the role that the error of a batch job names. The result
+    is None if there is no role, or if its ARN is invalid.
+    """
     text = world.role_arn or (named(world, "ROLE_ARN") if _about_jobs(world) else "")
     parts = _ROLE.fullmatch(text)
     return _Role(text, *parts.groups()) if parts else None
@@ -237,7 +240,8 @@ def _key_in(encryption: dict[str, Any]) -> str:
 def _key_state(world: World, key: str) -> tuple[Status, str] | None:
     """Check the state of the KMS key. Return the status and the message of the finding.
 
-    Return None if the state does not show whether the role can use the key. The key's policy must then be read.
+    Return None if the key is enabled and is not the AWS managed key for S3. In this case, only the key's policy shows
+    whether the role can use the key.
     """
     answer = world.ask("kms", "describe_key", KeyId=key)
     if answer.code == "NotFoundException":

@@ -22,7 +22,9 @@ _SLOWEST = 18.0
 
 @probe(_CLIENT, tells=["client-read-timeout", "connect-timeout"])
 def timeouts(world: World) -> Finding:
-    """Compare the client's read timeout with the time that the client's longest answer can take."""
+    """Check whether the client's read timeout is long enough for the longest possible answer. For example, an answer of
+    18,000 tokens can take 1,000 seconds, because the slowest models write 18 tokens per second.
+    """
     if world.config is None or world.model_id is None:
         return skipped("This check needs a boto3 client and a model: diagnose(client=..., model_id=...) in Python.")
     seconds = _seconds(world.config.read_timeout)
@@ -56,9 +58,10 @@ def pool(world: World) -> Finding:
 
 @probe(_CLIENT)
 def own_retries(world: World) -> Finding:
-    """Read how often the client itself retries a call.
+    """Read how many attempts the client itself makes for each call.
 
-    If other code also retries the client's calls, the two numbers of attempts multiply.
+    If other code also retries the client's calls, the numbers of attempts multiply: 5 attempts of the client and 3 of
+    the other code are up to 15 attempts for a call.
     """
     if world.config is None:
         return skipped("This check needs a boto3 client: diagnose(client=...) in Python.")
