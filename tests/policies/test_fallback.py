@@ -450,6 +450,19 @@ class TestHealth:
         assert (moved.route.model, moved.to.model, moved.attempts, moved.total) == (A, B, 1, 1)
 
 
+def test_throttles_that_the_quota_paces_do_not_count_as_attempts() -> None:
+    outcomes = iter([THROTTLE] * 15 + [INTERNAL])
+
+    def answer(*_: Any) -> Outcome:
+        fault = next(outcomes, None)
+        return OK if fault is None else Outcome(fault=fault)
+
+    world = World(answer)
+    [outcome] = world.run(Fallback(B), ask())
+    assert outcome.fault is None
+    assert len(world.sent) == 17
+
+
 FAULTS = [UNAVAILABLE, INTERNAL, THROTTLE, READ_TIMEOUT, INVALID, GONE, NO_CREDENTIALS]
 
 

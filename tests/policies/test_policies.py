@@ -35,6 +35,9 @@ def events(effects: Any) -> Any:
     return [effect.event for effect in effects if isinstance(effect, Emit)]
 
 
+PACED = replace(THROTTLE, paced=True)
+
+
 class TestDeadline:
     def test_a_call_without_a_deadline_gets_one(self, world: World) -> None:
         [effect], _ = drive_by_hand(Deadline(30.0).around(send, world.clock)(call(arrived=5.0)))
@@ -96,6 +99,19 @@ class TestRetry:
         budget.give(13)
         drive_by_hand(self.flow(world, [failed(INTERNAL), OK], budget=budget), [None] * 2)
         assert budget.available == 14
+
+    @pytest.mark.parametrize(
+        ("outcomes", "more"), [([INTERNAL, PACED], 0), ([PACED, INTERNAL], 0), ([PACED], 1), ([PACED, PACED], 1)]
+    )
+    def test_a_throttle_paced_by_the_quota_changes_nothing_in_the_retry_budget(
+        self, world: World, outcomes: Any, more: int
+    ) -> None:
+        budget = Budget(100)
+        budget.take(50)
+        policy = Retry(chance=world.chance, budget=budget)
+        step = policy.around(scripted([*map(failed, outcomes), OK]), world.clock)
+        drive_by_hand(step(call(deadline=900.0)), [None] * 4)
+        assert budget.available == 50 + more
 
     @pytest.mark.parametrize("options", [{"attempts": 0}, {"jitter": "some"}])
     def test_invalid_options_are_refused(self, options: Any) -> None:

@@ -228,8 +228,16 @@ class TestRefusals:
         held = Limits(rpm=0.0, known={"rpm": Found("L-1", "requests", applied=0.0, default=100.0)})
         fault = self.refused(with_listed(Quota(), held), world)
         assert (fault.code, fault.cause, fault.category) == ("QuotaExhausted", "quota-zero", Category.PERMANENT)
+        assert 'AWS has set the quota "requests" to 0' in fault.message
         assert "waiting does not help" in fault.message
         assert fault.advice
+
+    def test_a_listed_limit_that_has_risen_admits_larger_calls(self, world: World) -> None:
+        policy = with_listed(Quota(), Limits(tpm=6000.0))
+        assert "6,000 per minute" in self.refused(policy, world, tokens=6500, output=0).message
+        policy.ledger(call().route, 0.0).window.tokens.estimator.adopt(9000.0)
+        policy.ledger(call().route, 0.0).available(0.5)
+        assert isinstance(start(policy, world, tokens=6500, output=0)[1], Send | Emit)
 
     def test_a_configured_limit_replaces_only_the_listed_limit_of_its_dimension(self, world: World) -> None:
         policy = with_listed(Quota(rpm=100), Limits(rpm=50.0, tpm=6000.0))

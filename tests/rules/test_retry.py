@@ -72,8 +72,21 @@ def test_the_policy_bounds_the_total_number_of_attempts() -> None:
 def test_throttles_that_the_quota_paced_do_not_count_as_attempts_of_a_call_with_a_deadline() -> None:
     paced = [replace(THROTTLE, paced=True)] * 20
     assert isinstance(verdict(INTERNAL, others=paced, deadline=60.0), Again)
-    assert isinstance(verdict(THROTTLE, others=paced, deadline=60.0), Again)
+    assert isinstance(verdict(paced[0], others=paced, deadline=60.0), Again)
     assert verdict(INTERNAL, others=paced) == Stop("no attempts are left")
+
+
+def test_a_service_that_throttles_everything_for_long_ends_a_call_that_was_paced_before() -> None:
+    paced = [replace(THROTTLE, paced=True)] * 20
+    budget = Budget()
+    assert verdict(THROTTLE, others=paced, deadline=900.0, budget=budget) == Stop("no attempts are left")
+    assert budget.available == budget.capacity
+
+
+def test_a_paced_throttle_is_retried_immediately_four_times_and_then_with_a_growing_wait() -> None:
+    paced = replace(THROTTLE, paced=True)
+    waits = [verdict(paced, attempts=made, deadline=900.0).wait for made in range(1, 11)]
+    assert waits == [0.0] * 4 + [0.25, 0.5, 1.0] + [2.0] * 3
 
 
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])

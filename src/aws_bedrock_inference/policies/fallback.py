@@ -53,9 +53,8 @@ class Fallback(Ordered):
       requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. A throttled
-      call that has no other route left is sent again even if this limit is reached. The quota of its route decides
-      when the call is sent.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. A throttle
+      does not count if the quota of the route then decides when the call is sent again.
     * `chance`: the random source of the waits.
 
     If no rule in `on` matches a fault, the fault's cause determines what must differ on the new route. For example, a

@@ -64,6 +64,7 @@ class Journey:
         self.call = call
         self.clock = clock
         self.sent = 0
+        self._paced = 0  # throttles that the quota paced; they do not count as attempts
         self._hops: list[tuple[Leg, Outcome]] = []
         self._skipped: dict[int, str] = {}
         self._untried = list(range(len(policy.targets) + 1))
@@ -90,6 +91,11 @@ class Journey:
                 sent = self.sent - before
                 yield from emit(FellBack(leg.route, chosen[0].route, fault, sent, self.sent))
         return self._failed()
+
+    @property
+    def _spent(self) -> bool:
+        """True if the call has made all the attempts that the option `attempts` allows."""
+        return self.sent - self._paced >= self.policy.attempts
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
         """Return the first route for the call: the route of its pinned conversation, unless this route rests. Otherwise
@@ -125,7 +131,7 @@ class Journey:
         If there is no such route, return a route that the call has left but that can still answer. A call goes back to
         an earlier route only once. Return None if no route can help, or if the limit of attempts is reached.
         """
-        if self.sent >= self.policy.attempts and not fault.paced:
+        if self._spent and not fault.paced:
             return None
         legs = []
         for number in list(self._untried):
@@ -243,14 +249,15 @@ class Journey:
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
             self.sent += 1
+            self._paced += fault.paced
         if closes(fault):
             self._changed |= leg.health.rest(self.clock(), CLOSED)
         elif is_breach(fault) or (leg.number and is_shut(fault)):
             self._changed |= leg.health.breached(self.clock())
         if last or not self.policy.differences(fault):
-            return self._waits_before(leg) if fault.paced else self.sent >= self.policy.attempts
+            return self._waits_before(leg) if fault.paced else self._spent
         stray = fault.kind in _STRAY and fault.stated_wait <= SHORT_WAIT
-        return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
+        return not (stray and full and turn is Turn.YES and attempt == 1) or self._spent
 
     def _judged(self, outcome: Outcome) -> Outcome:
         """Return the outcome. If the option `on` has the key `filtered`, add a fault to the outcome of a filtered
@@ -293,7 +300,7 @@ class Journey:
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
     def _gave_up(self, outcome: Outcome) -> str:
-        if self.sent >= self.policy.attempts:
+        if self._spent:
             return f"the fallback's limit of {self.policy.attempts} attempts is reached"
         return outcome.gave_up if len(self._hops) > 1 else "no other route could answer the call"
 

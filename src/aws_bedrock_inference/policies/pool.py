@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.policies.refusals import too_large
+from aws_bedrock_inference.policies.refusals import held, too_large
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aws_bedrock_inference.call import Route
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.policies.sharing import Membership
     from aws_bedrock_inference.rules.quota.ledger import Ledger
@@ -22,16 +23,16 @@ LEAST_USE = 1e-6
 class Pool:
     """The state of one quota.
 
-    * `minute`: the configured limit, in tokens per minute.
-    * `largest`: the size of the largest call that can ever be admitted, in tokens.
+    * `minute`: the configured or listed limit, in tokens per minute.
+    * `largest`: a call of at most this size can always be admitted, in tokens. `refusal` decides about a larger one.
     * `first`: the estimated limits with which the quota started, before throttles changed them.
-    * `held`: True if AWS has set the quota to 0.
+    * `held`: the name of the quota that AWS has set to 0, or an empty text.
     """
 
     __slots__ = ("burndown", "first", "held", "largest", "ledger", "member", "minute")
 
     def __init__(
-        self, ledger: Ledger, member: Membership | None, *, held: bool, minute: float, first: Mapping[str, float]
+        self, ledger: Ledger, member: Membership | None, *, held: str, minute: float, first: Mapping[str, float]
     ) -> None:
         self.first = first
         self.ledger = ledger
@@ -41,9 +42,15 @@ class Pool:
         self.minute = minute
         self.largest = min(minute, ledger.day.limit)
 
-    def too_large(self, tokens: float) -> Fault:
-        """Return the fault for a call that needs more tokens than the quota of a minute or of a day allows."""
-        return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
+    def refusal(self, tokens: float, route: Route) -> Fault | None:
+        """Return the fault of a call that can never be admitted, or None. AWS has set its quota to 0, or the call needs
+        more tokens than the quota of a minute or of a day allows. A listed limit can have risen since the start.
+        """
+        if self.held:
+            return held(str(route), self.held)
+        minute = max(self.minute, self.ledger.window.tokens.estimate)
+        largest = min(minute, self.ledger.day.limit)
+        return too_large(tokens, largest, "minute" if largest == minute else "day") if tokens > largest else None
 
     def idle(self, now: float) -> bool:
         """Return True if this object can be deleted, because a new object would act in the same way.

@@ -14,7 +14,7 @@ from aws_bedrock_inference.knowledge.models import model_facts, target
 from aws_bedrock_inference.policies.keyed import Keyed, Living
 from aws_bedrock_inference.policies.pool import Pool
 from aws_bedrock_inference.policies.quota_options import checked, opened
-from aws_bedrock_inference.policies.refusals import day_spent, held, queue_full, too_close
+from aws_bedrock_inference.policies.refusals import day_spent, queue_full, too_close
 from aws_bedrock_inference.policies.throttles import explained, learned, settle_without_usage, throttled
 from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gates import A_DAY, Day
@@ -138,8 +138,8 @@ class Quota:
                 return (yield from _aside(step, call, clock))
             pool = pools.get(call.route.quota_key) or self._pool(call.route, clock(), estimate.burndown)
             tokens = estimate.input_tokens + estimate.output_tokens
-            if tokens > pool.largest or pool.held:
-                return Outcome(fault=held(str(call.route)) if pool.held else pool.too_large(tokens))
+            if (tokens > pool.largest or pool.held) and (refusal := pool.refusal(tokens, call.route)) is not None:
+                return Outcome(fault=refusal)
             if estimate.unbounded and pool.minute < inf:
                 warn_unbounded(call.route.base, estimate.output_tokens, pool.minute)
             ledger, member, now = pool.ledger, pool.member, clock()
@@ -226,7 +226,7 @@ class Quota:
         return self._ledgers.of(route.quota_key, lambda: self._open(route, now, burndown), now)
 
     def _open(self, route: Route, now: float, burndown: float | None) -> Pool:
-        listed, held_at_zero = self._listed(route)
+        listed, held = self._listed(route)
         tpm = self.tpm or listed.get("tokens")
         ledger = Ledger(
             rpm=self.rpm or listed.get("requests"),
@@ -243,24 +243,25 @@ class Quota:
         if base in self._burndowns:
             ledger.window.burndown.state(self._burndowns[base])
         first = ledger.snapshot(now).estimates
-        return Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
+        return Pool(ledger, self._member(route, ledger), held=held, minute=tpm or inf, first=first)
 
-    def _listed(self, route: Route) -> tuple[dict[str, float], bool]:
+    def _listed(self, route: Route) -> tuple[dict[str, float], str]:
         """Return the limits per minute that Service Quotas lists for the model of `route`, by dimension ("requests" or
-        "tokens"). Also return True if AWS has set one of the listed quotas to 0. A limit that this object configures
-        replaces the listed one, and is not considered here.
+        "tokens"). Also return the name of a listed quota that AWS has set to 0, or an empty text. A limit that this
+        object configures replaces the listed one, and is not considered here.
         """
         table = self._table if self._table is not None and self._table.region == route.region else None
         limits = None if table is None else table.limits(route.base or route.model, route.pool)
         if limits is None:
-            return {}, False
+            return {}, ""
         configured = {"rpm": self.rpm, "tpm": self.tpm, "tpd": self.tpd}
         listed = {
             dimension: limit
             for name, dimension, limit in (("rpm", "requests", limits.rpm), ("tpm", "tokens", limits.tpm))
             if limit and configured[name] is None
         }
-        return listed, any(found.held and configured[name] is None for name, found in limits.known.items())
+        zero = (found.name for name, found in limits.known.items() if found.held and configured[name] is None)
+        return listed, next(zero, "")
 
     def _day(self, route: Route, now: float) -> Day:
         """Return the daily quota that all models of the account in the Region share."""

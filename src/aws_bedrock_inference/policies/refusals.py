@@ -20,13 +20,13 @@ def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
     )
 
 
-def held(route: str) -> Fault:
-    """Return the fault of a call whose quota AWS has set to 0."""
+def held(route: str, name: str) -> Fault:
+    """Return the fault of a call to `route` whose quota AWS has set to 0. `name` is the name of the quota."""
     from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - only a hold needs the data
 
     return refusal(
         "QuotaExhausted",
-        f"AWS has set the quota of {route} to 0, so no call can succeed and waiting does not help",
+        f'AWS has set the quota "{name}" to 0, so no call to {route} can succeed and waiting does not help',
         Category.PERMANENT,
         "quota-zero",
         explain_hold(),

@@ -73,7 +73,7 @@ class Retry(Ordered):
             verdict = _MOVES if moves else self._decide(call, outcome, fault, earlier, clock)
             if isinstance(verdict, Stop):
                 return outcome._replace(earlier=tuple(earlier), gave_up=verdict.reason)
-            cost = verdict.cost
+            cost = verdict.cost or cost  # a retry that cost nothing returns nothing
             tokens = _at_stake(call, fault)
             earlier.append(Attempt(fault, verdict.wait, tokens))
             try:
@@ -84,7 +84,7 @@ class Retry(Ordered):
                 self.budget.give(cost)  # the call was cancelled; no repeat is sent
                 raise
             outcome = yield from step(call)
-        self.budget.give(cost)
+        self.budget.give(cost or 1)
         return outcome._replace(earlier=tuple(earlier))
 
     def _decide(self, call: Call, outcome: Outcome, fault: Fault, earlier: list[Attempt], clock: Clock) -> Again | Stop:

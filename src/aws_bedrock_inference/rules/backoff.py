@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Chance
     from aws_bedrock_inference.fault import Fault, Hint
 
+# A throttled call that the quota policy paces is sent again without a backoff this many times. The backoff of later
+# retries doubles with each retry, up to PACED_LONGEST seconds.
+PACED = 4
+PACED_LONGEST = 4.0
+
 Jitter = Callable[["Hint", int, float, "Chance"], float]
 
 
@@ -59,9 +64,11 @@ def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: 
     """Return the seconds to wait after `fault`, before the retry with the number `retry`.
 
     The wait is at least the time that the service requests, and at least the minimum wait of the fault
-    (`fault.hint.floor`). If the fault is `paced`, the quota policy decides when to send the call again. The wait is
-    then exactly the time that the service requests, or 0 if the service requests none.
+    (`fault.hint.floor`). If the fault is `paced`, the quota policy decides when to send the call again. The first
+    retries then wait only as long as the service requests. Later retries also wait at random for up to 4 seconds,
+    because other calls succeed, but this call is throttled again and again.
     """
     if fault.paced:
-        return fault.stated_wait
+        longest = 0.0 if retry <= PACED else PACED_LONGEST * min(1.0, 0.5 ** (2 * PACED - retry))
+        return max(chance() * longest, fault.stated_wait)
     return max(fault.hint.floor, jitter(fault.hint, retry, previous, chance), fault.stated_wait)

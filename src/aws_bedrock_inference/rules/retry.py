@@ -111,10 +111,12 @@ def decide(
         already = "a part of the answer was already delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
     stated = fault.stated_wait
-    if fault.paced and most > 1 and now + stated < deadline < inf:
-        return Again(stated, 0)
+    same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
+    if fault.paced and most > 1:
+        wait = delay(fault, len(same) + 1, 0.0, jitter=jitter, chance=chance)
+        if now + wait < deadline < inf:
+            return Again(wait, 0)
     counted = [attempt for attempt in earlier if not attempt.fault.paced] if deadline < inf else earlier
-    same = [attempt for attempt in counted if attempt.fault.code == fault.code]
     if len(same) + 1 >= fault.hint.attempts or len(counted) + 1 >= most:
         return Stop("no attempts are left" if most > 1 else LEFT_TO_CALLER)
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
