@@ -65,8 +65,9 @@ def clean(error: BaseException) -> Exception:
     """Return a new exception that describes `error`, without the objects that `error` holds.
 
     If an error of the operating system, of TLS or of this package caused `error`, the result has the type of that
-    error, its error number (errno) if it has one, and its text. Any other error becomes a `ConnectionError`. Its text is
-    the name of the type and, if there is one, the HTTP status, such as "ClientHttpProxyError: HTTP 407".
+    error, its error number (errno) if it has one, and its text. Any other error becomes a `ConnectionError`. The text
+    of the `ConnectionError` is the name of the original type, with the HTTP status if there is one, such as
+    "ClientHttpProxyError: HTTP 407".
     """
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
