@@ -191,7 +191,7 @@ def test_many_threads_get_every_token_once_and_none_is_refused(world: World) -> 
     for one in crowd:
         one.join()
     assert got == [True] * 25
-    assert sorted(world.sleeps) == pytest.approx([n / 10 for n in range(1, 21)])  # 5 at once, 20 at 10 a second
+    assert sorted(world.sleeps) == pytest.approx([n / 10 for n in range(1, 21)])  # 5 immediately, 20 at 10 a second
 
 
 def work() -> str:

@@ -74,7 +74,9 @@ class BedrockError(Exception):
 
     @property
     def decision(self) -> Decision:
-        """The decision whether the same request can be sent again: yes, no, or only a few times."""
+        """The decision whether the same request can be sent again: `RETRY` (yes), `FAIL` (no) or `RETRY_LIMITED`
+        (usually only once).
+        """
         return self.fault.decision
 
     @property

@@ -16,7 +16,9 @@ class Category(Enum):
 
 
 class Decision(Enum):
-    """The decision whether to send the same request again: yes, no, or only a few times."""
+    """The decision whether to send the same request again. `RETRY` is yes and `FAIL` is no. `RETRY_LIMITED` means that
+    it is unknown whether the error is temporary: send the request again, usually only once.
+    """
 
     RETRY = "RETRY"
     FAIL = "FAIL"

@@ -200,7 +200,7 @@ def test_the_bucket_limits_a_rate(program: Program, sim: Simulator, boto3s: Any)
     for _ in range(4):
         assert bucket.consume()
         boto3s()
-    assert program.world.now == 1004.0  # two at once, then one in two seconds
+    assert program.world.now == 1004.0  # two immediately, then one in two seconds
     assert not bucket.consume(block=False)
     assert not bucket.consume(2, timeout=1)
     assert bucket.last_refill_time == program.world.now

@@ -400,7 +400,7 @@ class TestThrottles:
 
 
 def test_a_lack_of_capacity_lowers_the_concurrency_until_it_recovers() -> None:
-    """The service carries 10 calls at once for a minute, then 40: 503s stay few, and capacity that is back is used."""
+    """The service accepts 10 calls in flight for a minute, then 40: 503s stay few, and returned capacity is used."""
     in_flight = 0
     counts = {"early": 0, "late": 0, "short": 0}
     driver: Any = None

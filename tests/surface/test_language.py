@@ -43,7 +43,7 @@ NEVER = re.compile(
     r"of (?:ours|yours|one's own)|none but|goes? on at|(?:speaks?|stands?) against|stands? in the way|"
     r"in the place of|(?:put|puts) in its place|(?:is|are) told\b|(?:tells?|told) apart|holds? good|"
     r"mend(?:s|ed|ing)?\b|reckon(?:s|ed|ing)?\b|asked for again|(?:nobody|anybody)'s|counts? as no\b|"
-    r"lets? nobody|nothing speaks|as it stood"
+    r"lets? nobody|nothing speaks|as it stood|at once\b"
     r")",
     re.IGNORECASE,
 )

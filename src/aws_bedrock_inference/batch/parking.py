@@ -79,8 +79,11 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return whether `fault` differs from the fault of the records in `met`. A parked run does not compare faults,
-        because it waits for the probe; for a parked run, return False.
+        """Return True if the run is not parked, and the records in `met` failed with another cause than `fault`;
+        otherwise return False. For example, the records in `met` failed because of expired credentials, and `fault` is
+        a throttle.
+
+        For a parked run, the result is always False: such a run continues only when its probe succeeds.
         """
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 

@@ -319,8 +319,9 @@ class Run:
         A record is delayed if the fault is transient and the record has been delayed fewer than `rounds` times.
         Otherwise, it is marked as failed.
 
-        Call this method when another record was answered, or failed with a different fault. This shows that the fault
-        of the records in `met` does not affect every record. The run then does not park because of this fault.
+        Call this method when another record was answered, or failed with a different fault. For example, three records
+        in `met` were throttled, and then another record was answered. So the throttles do not affect every record, and
+        the run does not park because of them.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

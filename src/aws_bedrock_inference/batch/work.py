@@ -68,9 +68,12 @@ async def asked(
 ) -> Ending:
     """Read the input, and send the records that have no result yet.
 
-    `night` is an object that exists only for a run with a deadline. It chooses between a batch job and calls. If it
-    chooses a batch job, it runs this job before any call. Then `asker` is called; it returns the function that sends a
-    record.
+    `asker` is a function that returns another function, which sends one record. `asker` is called shortly before the
+    first record is sent.
+
+    `night` exists only for a run with a deadline. It decides whether the records are sent in a batch job or in calls.
+    If it decides for a batch job, it first runs this job to its end. The records that have no result after the job are
+    sent in calls.
 
     `started` receives the object that carries out the run: first `night` (only with a deadline), and later the `Run`,
     which sends the calls. To interrupt the run, call the method `interrupt` of the object that was received last.

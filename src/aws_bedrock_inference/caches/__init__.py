@@ -1,3 +1,5 @@
-"""Store the answers of the policy `Cache`: the keys that distinguish requests, the format of a stored answer, and the
-stores.
+"""The parts of the policy `Cache`, which stores answers.
+
+`key` computes the key of a request, under which its answer is stored. `answer` converts an answer to bytes and back.
+The other modules contain the stores: in memory, in SQLite and in Valkey.
 """

@@ -35,8 +35,10 @@ def invoke(
     """Send one prompt and print the answer.
 
     PROMPT is the text, or - for standard input. With --json, the command prints the text, the stop reason, the usage
-    and the attempts. Write either PROMPT --simulate or --simulate=calm PROMPT, because the command reads the word after
-    --simulate as the name of a scenario.
+    and the attempts.
+
+    Write --simulate after the prompt, as in "Hello" --simulate, because a word after --simulate is read as the name of
+    a scenario. Before the prompt, write the name with =, as in --simulate=calm "Hello".
     """
     as_json = as_json or output == "json"
     if stream and as_json:

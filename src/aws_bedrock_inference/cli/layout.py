@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OTHER = "Other"
-"""The heading for options without a heading of their own."""
+"""The heading for the options that belong to no other heading."""
 
 # Matches the range of numbers that click adds to the help of an option, such as `1<=x<=5`. An error message states the
 # range, so the help omits it.

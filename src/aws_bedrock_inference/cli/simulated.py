@@ -29,7 +29,7 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
             f"{scenario} follows --simulate, so it was read as the simulator's scenario, not as an input file. "
-            "Move --simulate to the end of the command, or write --simulate=bad-day."
+            "Move --simulate to the end of the command, or write --simulate=calm."
         )
     need_extra()
     # The simulator is local, so no proxy is used for it. Python prefers the lower-case name of this environment

@@ -11,7 +11,7 @@ from aws_bedrock_inference.resilience.functions import known_fault
 
 def handle_aws_error(error: Any) -> str:
     """Return the decision whether the call that failed with `error` can be repeated: `RETRY`, `FAIL`, or
-    `RETRY_LIMITED` if only a few attempts are useful.
+    `RETRY_LIMITED` if it can be repeated only a limited number of times, usually once.
     """
     return classify(error).decision.value
 

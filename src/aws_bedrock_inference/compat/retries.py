@@ -5,8 +5,8 @@ In `exponential_backoff_retry` and `retry_with_jitter`, `max_retries` is the num
 after any exception.
 
 In `retry_with_exponential_backoff`, `max_retries` is the number of retries after the first call. This function retries
-only after recoverable errors. For some errors, the error catalogue allows only a few attempts (decision RETRY_LIMITED).
-If it allows 2 attempts, this function calls `func` at most twice, even with `max_retries=5`.
+only after recoverable errors. For some errors, the error catalogue limits the attempts, usually to 2 (decision
+RETRY_LIMITED). This function then calls `func` at most twice, even with `max_retries=5`.
 
 No function retries a call that a client of this package has already retried. No function retries a call that failed
 because the daily quota is exhausted.

@@ -81,7 +81,11 @@ def _listed(base_model_id: str, quotas: QuotaTable | None) -> dict[str, float]:
 
 
 def _named(quota: str) -> tuple[str, str] | None:
-    """Return the limit and the model that the name of a quota contains, or None."""
+    """Return the kind of limit and the name of the model that the name of a quota contains. Return None if the quota is
+    not a limit of batch jobs.
+
+    For example, the result for "Records per batch inference job for Nova Lite" is ("most_records", "Nova Lite").
+    """
     for pattern, value in _patterns():
         found = pattern.fullmatch(quota)
         if found is not None:

@@ -53,7 +53,7 @@ def answered(
     """Return the fault of an error answer of Bedrock's runtime, or of an exception inside its stream.
 
     `code` can begin with a lower-case letter, as in stream events. If the code is unknown, the HTTP `status` decides.
-    If the status is also unknown, the decision is RETRY_LIMITED (only a few attempts). `retry_after` (the header
+    If the status is also unknown, the decision is RETRY_LIMITED (one more attempt). `retry_after` (the header
     `Retry-After`) and `suggested_wait` (the header `x-amz-retry-after`) are in seconds.
     """
     code = reading.spelt(code)
@@ -106,7 +106,7 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
     `service` is any name that AWS uses for the service, such as `dynamodb`. Pass it if the same code has different
     meanings in different services. The function never raises an exception: for an unknown error, the decision is
-    RETRY_LIMITED (only a few attempts).
+    RETRY_LIMITED (one more attempt).
     """
     seen = reading.read(x, service)
     if seen.fault is not None:

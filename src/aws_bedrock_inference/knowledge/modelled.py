@@ -5,7 +5,7 @@ fault of the service or the sender.
 `python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`: for each code, the services, the HTTP
 status, whose fault the error is, and the retry trait. Descriptions are read from the installed botocore when needed.
 
-The first rule that applies decides. RETRY_LIMITED means one or a few more attempts.
+The first rule that applies decides. RETRY_LIMITED means one more attempt.
 
 * A throttle, by its trait or its name, is RETRY.
 * An error without a retry trait whose name contains a quota or a limit is FAIL, because waiting does not change a fixed

@@ -130,8 +130,11 @@ def name_of(function: Any) -> str:
 
 
 def like(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator for a guarded function. It copies those attributes of `function` that contain its name and
-    documentation. An attribute with a wrong type is not copied.
+    """Return a decorator that copies the name and the documentation of `function` to another function. `resilient` uses
+    it for the function that replaces `function`, so that both have the same `__name__` and `__doc__`.
+
+    An attribute with a wrong type is not copied, because Python would raise an error. For example, `__name__` must be a
+    text.
     """
     names = [
         name

@@ -132,8 +132,8 @@ class Circuit:
                 return None
             self._failed[slot % SLOTS] += 1
             failed = sum(self._failed)
-            under_way = self._admitted - self._reported
-            if failed < self.failures or failed < self.ratio * (failed + sum(self._ok) + under_way):
+            in_flight = self._admitted - self._reported
+            if failed < self.failures or failed < self.ratio * (failed + sum(self._ok) + in_flight):
                 return None
             return self._open(now)
 

@@ -75,9 +75,12 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Return the text of the second part that was not yet delivered, without the beginning that repeats the first
-        part. Call this method when the second part has ended. The method `add` calls it as soon as the text is long
-        enough to look for the anchor (the end of the first part).
+        """Compare the two parts, and return the text of the second part that was not yet delivered. The beginning that
+        repeats the first part is removed.
+
+        `add` calls this method itself when the second part is long enough for the comparison. A short second part can
+        end earlier. Therefore the caller calls this method, too, when the second part has ended. If the comparison was
+        already made, the result is "".
         """
         if self.verified is not None:
             return ""

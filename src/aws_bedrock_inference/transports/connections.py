@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 _TCP = {"TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 # A request that is not acknowledged within this many seconds is lost; Linux would resend it for 15 minutes. The value
-# is below the 60 s after which boto3 reports a time-out. On Linux it replaces TCP_KEEPCNT (tcp(7)). It is longer than
-# two probes, so that one lost probe does not end a long generation.
+# is below the 60 s after which boto3 reports a time-out. On Linux it replaces TCP_KEEPCNT (tcp(7)). The probes are sent
+# after 20, 30 and 40 s of silence. If one probe is lost, another one can still be acknowledged within 45 s, so a long
+# generation continues.
 UNACKNOWLEDGED = 45
 _TCP["TCP_USER_TIMEOUT"] = UNACKNOWLEDGED * 1000
 

@@ -1,8 +1,9 @@
 """Failures of the network, without the secrets that libraries leave in their exceptions.
 
 aiohttp's errors contain the request's headers and the proxy's password. The traceback of an exception contains the
-local variables of functions, which can be secret. A fault therefore contains a new exception with only the type, the
-error number (errno) and the text of the original exception.
+local variables of functions, which can be secret. A fault therefore contains a new exception without these objects.
+The new exception keeps the type, the error number (errno) and the text of errors of the operating system, of TLS and of
+this package. From any other error, such as an error of aiohttp, it keeps only the name of the type and the HTTP status.
 """
 
 from __future__ import annotations
@@ -61,7 +62,13 @@ def handshake_code(error: BaseException) -> str:
 
 
 def clean(error: BaseException) -> Exception:
-    """Return a new exception that contains only the type, the errno and the text of `error`, and no other object."""
+    """Return a new exception that describes `error`, without the objects that `error` holds.
+
+    If an error of the operating system, of TLS or of this package caused `error`, the result has the type of that
+    error, its error number (errno) if it has one, and its text. Any other error becomes a `ConnectionError`. The text
+    of the `ConnectionError` is the name of the original type, with the HTTP status if there is one, such as
+    "ClientHttpProxyError: HTTP 407".
+    """
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
         return type(root)(*root.args)

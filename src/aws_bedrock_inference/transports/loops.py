@@ -312,11 +312,11 @@ def _with_closed(loop: Any, close: Callable[[], None]) -> None:
     this function replaces `loop.call_soon` while `close` runs. The replacement calls each callback immediately.
     """
 
-    def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop
+    def call_now(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop
         callback(*args)
 
     try:
-        loop.call_soon = at_once
+        loop.call_soon = call_now
     except AttributeError:  # uvloop has already closed its transports
         return
     try:

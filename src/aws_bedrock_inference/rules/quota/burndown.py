@@ -258,9 +258,11 @@ class Burndown:
         return owed
 
     def _rise(self, now: float, limit: Limit) -> None:
-        """Raise the burndown if it is too low: calls waited and were throttled, although by this package's count the
-        last minute used much less than the limit. This means that the service counts more for each output
-        token than this package.
+        """Raise the burndown if it is too low. It is too low if calls waited and were throttled, but the tokens that
+        this package counted in the last minute are far below the limit.
+
+        For example, the limit is 100,000 tokens per minute, and this package has counted 60,000. The service throttles
+        only when it has counted 100,000. So it counts more quota tokens for each output token than this package.
         """
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]

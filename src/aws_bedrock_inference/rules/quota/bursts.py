@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Throttle
 
-# The burst (the quota used at once) is blamed for a throttle if the calls before this throttle were this many times as
-# fast as the rate. Several of these throttles within SECONDS halve the burst. A burst near LEAST is not halved, because
-# throttles then prove nothing.
+# The burst (the quota used without a pause) is blamed for a throttle if the calls before this throttle were this many
+# times as fast as the rate. Several of these throttles within SECONDS halve the burst. A burst near LEAST is not
+# halved, because so small a burst is not the cause of throttles.
 AHEAD = 1.3
 THROTTLES = 2.0
 PART = 0.1

@@ -132,9 +132,10 @@ class Grant:
         sound = sound and all(0.0 < part <= 1.0 for part in self.parts)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
             raise ValueError(
-                f"{self!r} from the quota store is not a valid lease: share must be from 0 to 1, again above 0 and at "
-                "most valid, members at least 1, each limit above 0, each part above 0 and at most 1, and other "
-                "numbers 0 or more. Check that no other program writes to the store"
+                f"{self!r} from the quota store is not a valid lease. `share` must be from 0 to 1. `again` must be "
+                "above 0 and at most `valid`. `members` must be at least 1. Each number in `parts` must be above 0 and "
+                "at most 1, and each limit in `limits` above 0. All other numbers must be 0 or more. Check that no "
+                "other program writes to the store"
             )
 
 

@@ -28,9 +28,9 @@ class Refunds:
     """Sums over the calls that have ended: their number, their reservations, and the unused part of the reservations.
 
     The sums predict the refunds of the calls in flight. Short calls end soon, so most calls in flight are long calls.
-    Therefore long calls must count more in the sums. The weight of each call is the number of seconds that it was in
-    flight after the end of its slot (a short part of the minute), at most 60. For example, a call that ended 20 seconds
-    after its slot has the weight 20.
+    Therefore long calls must count more in the sums. Each call is added as many times as the seconds that it took, but
+    at most 60 times. For example, a call of 20 seconds counts as 20 calls, and a call of 100 seconds as 60. The seconds
+    start at the end of the call's slot. A slot is a period of 0.05 seconds, whose calls are recorded together.
     """
 
     __slots__ = ("calls", "reserved", "unused")
@@ -39,8 +39,8 @@ class Refunds:
         self.calls = self.reserved = self.unused = 0.0
 
     def ended(self, seconds: float, reserved: float, unused: float) -> None:
-        """Count a call that ended `seconds` after the end of its slot (a short part of the minute). The call had
-        reserved `reserved` tokens, and did not use `unused` of these tokens.
+        """Count a call that had reserved `reserved` tokens, and did not use `unused` of these tokens. The call ended
+        `seconds` after the end of its slot, which is a period of 0.05 seconds.
         """
         seconds = min(max(seconds, 0.0), MINUTE)
         self.calls += seconds
@@ -48,7 +48,7 @@ class Refunds:
         self.unused += seconds * unused
 
     def expected(self, slots: Iterable[Slot]) -> float:
-        """Return the number of tokens that the calls in flight in `slots` (short parts of the minute) will probably
+        """Return the number of tokens that the calls in flight in `slots` (periods of 0.05 seconds) will probably
         refund.
         """
         if self.unused <= 0.0:

@@ -111,8 +111,8 @@ class Consumers:
     __slots__ = ("_began", "_levels", "_used")
 
     def __init__(self) -> None:
-        # Later use gets a larger weight, as if all use had occurred at `_began`. So the sums of earlier use need not be
-        # reduced each time.
+        # The weight of earlier use must halve in `HALF` seconds. Instead of lowering all sums again and again, `add`
+        # multiplies new use by a factor, which is 1 at `_began` and doubles in `HALF` seconds.
         self._used: dict[tuple[float, str], float] = {}
         self._levels: set[float] = set()
         self._began = -inf

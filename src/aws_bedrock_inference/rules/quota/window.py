@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # The interval, in seconds, at which the pace of calls is computed again from the free rest of the minute.
 SPREAD = 0.25
 
-# The seconds whose quota can be used at once. AWS does not publish its window. The smallest known one is 5 s; AWS may
-# throttle a larger burst.
+# The burst in seconds: 5 means that calls can use the quota of 5 seconds without a pause. AWS does not publish its
+# window. The smallest known one is 5 s; AWS may throttle a larger burst.
 BURST = 5.0
 
 # The starting values of an unknown quota, which doubles every second in which it delays calls without a throttle.

@@ -28,7 +28,7 @@ MOST_QUEUED = 1000
 dropped.
 """
 
-PATIENCE = 3600.0
+GIVE_UP_AFTER = 3600.0
 """The number of seconds after which the delivery of an alert is given up. A permanent failure ends the delivery
 immediately.
 """
@@ -143,7 +143,7 @@ class Outlet:
             lasting = (
                 fault.decision is Decision.FAIL and fault.origin is not Origin.NETWORK
             )  # a host name may resolve again soon
-            if lasting or self._clock() - started + wait > PATIENCE:
+            if lasting or self._clock() - started + wait > GIVE_UP_AFTER:
                 self.lost += 1
                 _log.error(
                     "alert %s was not delivered to %s and is dropped. The last error: %s (%s)",
