@@ -73,7 +73,9 @@ def examine(
                 finding = result
             else:
                 silent.add(each.name)
-                limit = f"within {world.limit:g} s" if due < end else f"before the time limit of {timeout:g} s was reached"
+                limit = (
+                    f"within {world.limit:g} s" if due < end else f"before the time limit of {timeout:g} s was reached"
+                )
                 finding = _inconclusive(result, limit)
             ended[each.name] = finding
             yield Check(each.name, each.area, finding, clock() - running.pop(each.name))
