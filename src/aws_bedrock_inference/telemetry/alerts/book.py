@@ -78,19 +78,19 @@ class Book:
             place.spent(slot, answers.tenant, answers.tokens, answers.cost)
             for name, count in (("refused", answers.refused), ("truncated", answers.truncated)):
                 if count:
-                    self._meets(name, answers.place, "stop", slot, count, answers.operation, answers.tenant)
+                    cause = self._cause(name, answers.place, "stop", slot)
+                    self._count(cause, slot, count, answers.operation, answers.tenant)
         for failed in report.failures:
             self._place(failed.place, slot).attempts.add(slot, failed.number)
-            cause = self._meets(
-                failed.cause, failed.place, failed.kind, slot, failed.number, failed.operation, failed.tenant
-            )
+            cause = self._cause(failed.cause, failed.place, failed.kind, slot)
+            self._count(cause, slot, failed.number, failed.operation, failed.tenant)
             cause.sample = {name: getattr(failed, name) for name in ("code", "request_id", "message", "advice")}
         for letters in report.letters:
             self._place(letters.place, slot).letters.recent.add(slot, letters.kept)
             for incident in self.incidents.values():
                 incident.letters += letters.kept if letters.place in incident.places else 0
             if letters.lost:
-                self._meets("letters-lost", letters.place, "lost", slot, letters.lost)
+                self._count(self._cause("letters-lost", letters.place, "lost", slot), slot, letters.lost)
         for use in report.uses:
             self._use(use, slot)
 
@@ -184,7 +184,7 @@ class Book:
 
     def _widen(self, incident: Incident, sign: Sign, cause: Cause | None) -> None:
         """Add the place, the cause and the counts of `sign` to the incident. Counts that the incident already contains
-        are not added again (see `_meets`).
+        are not added again (see `_count`).
         """
         operations = tenants = list[str]()
         new = sign.place not in incident.places
@@ -201,18 +201,12 @@ class Book:
             )
         incident.reaches(sign.place, operations, tenants or list(sign.tenants))
 
-    def _meets(
-        self, name: str, place: str, kind: str, slot: int, count: int, operation: str = "", tenant: str = ""
-    ) -> Cause:
-        """Count `count` events with the cause `name` at `place`, also in the incidents that contain this cause and this
-        place. Return the cause.
-        """
-        cause = self._cause(name, place, kind, slot)
+    def _count(self, cause: Cause, slot: int, count: int, operation: str = "", tenant: str = "") -> None:
+        """Count `count` events with this cause, also in the incidents that contain the cause and its place."""
         cause.meets(slot, count, operation, tenant)
         for incident in self.incidents.values():
-            if name in incident.cases and place in incident.places:
-                incident.cases[name] += count
-        return cause
+            if cause.name in incident.cases and cause.place in incident.places:
+                incident.cases[cause.name] += count
 
     def _learn(self, slot: int) -> None:
         """Move the counts of time slots that are older than ten minutes to the long-term values (the usual value and
