@@ -3,11 +3,15 @@
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
 * ERROR: a dead letter that could not be stored.
-* WARNING: retries, an open circuit, a store that fails, and failed calls. A failed call is not an ERROR, because the
-  caller also receives an exception.
-* INFO: throttles after which the quota policy sends the call again, filtered content, and the recovery of a circuit, a
-  route or a store.
-* DEBUG: calls that succeed, wait, or are ended by the program.
+* WARNING: retries, resumed streams, failed calls, and failed calls that get a substitute or an expired answer from a
+  cache. Also moves to another route, resting routes, open circuits, stores that become unavailable, chosen inference
+  profiles, waits for a model that is not ready, and statuses of jobs that could not be read. A failed call is not an
+  ERROR, because the caller also receives an exception.
+* INFO: throttles, changes of a burndown, filtered content, stored dead letters, new jobs and their progress, and the
+  recovery of a circuit, a route or a store.
+* DEBUG: calls that succeed, are answered from a cache, wait for quota, or are ended by the program.
+
+This list contains all lines about events. docs/events.md also lists the lines that are not about an event.
 
 A line contains routes, codes, causes, counts and request ids. It contains no prompt, answer or credential. It also
 contains no message of the service, because the message can quote the request. The record's attribute `bedrock` has the

@@ -38,9 +38,9 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class AppliedGuardrail:
-    """A guardrail that intervened. `origins` lists why the guardrail was applied: the `request` names it, or the
-    `account` or the `organization` enforces it for every request. `origins` is empty if the guardrail's trace does not
-    state this.
+    """A guardrail that was applied (see `FilteredContent.enforced_by`). `origins` lists why it was applied: the
+    `request` names it, or the `account` or the `organization` enforces it for every request. `origins` is empty if the
+    guardrail's trace does not state this.
     """
 
     id: str
@@ -62,7 +62,8 @@ class FilteredContent:
     * `reason`: the service's own term: a stop reason, or the cause of an error.
     * `categories`: the names of what was filtered, from the guardrail's trace, the model's refusal or the reasons of
       blocked pictures. It can be empty: the service sends the trace only if the request enables it.
-    * `enforced_by`: the guardrails that intervened.
+    * `enforced_by`: the guardrails that intervened. If the trace does not show which of the applied guardrails
+      intervened, all applied guardrails. It is empty without a trace.
     * `partial`: True if only some words or pictures were removed, and the answer contains the rest. Only the
       guardrail's trace shows that words were removed. Without this trace, `partial` is False for words.
     """

@@ -84,8 +84,7 @@ def test_lines_do_not_depend_on_how_the_bytes_are_cut(content: bytes, cuts: list
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pieces, "LONGEST_LINE", longest)
         found = list(pieces.bounded_lines(blocks))
-    assert [line[: longest + 1] for line in found] == [line[: longest + 1] for line in lines]
-    assert max(map(len, found), default=0) <= max(longest + 1, *map(len, blocks), 0)
+    assert found == [line[: longest + 1] for line in lines]
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"Dear all,\nhow are you?\n"])

@@ -67,6 +67,7 @@ def test_no_probe_starts_after_the_time_limit() -> None:
         timeout=0.01,
     )
     never.set()
+    assert "No result before the time limit of 0.01 s was reached" in checks["hangs"].finding.message
     assert checks["after"].status is Status.SKIPPED
 
 
@@ -74,9 +75,11 @@ def test_a_probe_that_raises_is_a_finding_without_secrets() -> None:
     def breaks(_: World) -> Finding:
         raise RuntimeError("AKIAIOSFODNN7EXAMPLE in arn:aws:iam::123456789012:role/x")
 
-    message = ended(a_probe("breaks", breaks))["breaks"].finding.message
+    checks = ended(a_probe("breaks", breaks), a_probe("after", lambda _: ok("fine"), "breaks"))
+    message = checks["breaks"].finding.message
     assert "RuntimeError" in message
     assert "123456789012" not in message
+    assert checks["after"].finding.message == "Not run, because the probe breaks gave no result."
 
 
 def test_the_cause_of_the_error_takes_precedence_over_the_first_failure() -> None:

@@ -199,6 +199,17 @@ def test_a_job_that_ended_badly_is_followed_by_a_new_one(
     assert jobs.create_job(prompts=PROMPTS, name="nightly") == third
 
 
+def test_tokens_of_a_caller_that_end_with_a_number_belong_to_different_jobs(
+    jobs: BedrockJobClient, service: JobService, caplog: pytest.LogCaptureFixture
+) -> None:
+    second = jobs.create_job(prompts=PROMPTS, client_token="report-2")
+    first = jobs.create_job(prompts=PROMPTS[:2], client_token="report")
+    assert first != second
+    service.jobs[first]["status"] = "Failed"
+    assert jobs.create_job(prompts=PROMPTS[:2], client_token="report") not in (first, second)
+    assert "different records" not in caplog.text
+
+
 def test_a_lost_answer_to_the_creation_causes_no_second_job(jobs: BedrockJobClient, service: JobService) -> None:
     def lost(job: Any) -> None:
         run_job(service.s3, job, echoed)

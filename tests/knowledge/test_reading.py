@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from aws_bedrock_inference import BedrockClient, BedrockError, Decision
 from aws_bedrock_inference.knowledge.classify import classify
 from aws_bedrock_inference.knowledge.explain import explain
+from aws_bedrock_inference.knowledge.fields import details
 from aws_bedrock_inference.knowledge.masking import masked
 
 if TYPE_CHECKING:
@@ -186,6 +187,9 @@ def test_the_fields_of_a_cancelled_transaction_and_a_redirect_are_read() -> None
     )
     assert cancelled.fields["reasons"] == ["None", "ConditionalCheckFailed"]
     assert cancelled.cause == "dynamodb-condition-failed"
+    secret = details("see specific reasons [None, key AKIAIOSFODNN7EXAMPLE, account 123456789012]")
+    assert "AKIAIOSFODNN7EXAMPLE" not in str(secret["reasons"])
+    assert "123456789012" not in str(secret["reasons"])
     redirect = explain(
         "An error occurred (AuthorizationHeaderMalformed) when calling the GetObject operation: The authorization "
         "header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'"

@@ -380,6 +380,15 @@ class TestThrottles:
         assert early == pytest.approx([0.0, 900.1, 1800.2, 2700.3], abs=5)
         assert sum(task.result.fault is None for task in tasks) == 20 - len(early)
 
+    def test_the_stated_wait_of_an_exhausted_day_includes_all_waiting_calls(self, world: World) -> None:
+        """The throttled call has left the queue, so each waiting call is before it."""
+        policy = Quota(rpm=1)
+        flow, _ = start(policy, world)
+        waiting = [start(policy, world, arrived=1.0) for _ in range(20)]
+        assert all(isinstance(effect.event, QuotaQueued) for _, effect in waiting)
+        outcome = end(flow, failed(DAY_SPENT), [None])
+        assert outcome.fault.stated_wait == pytest.approx(21 * 60.0, abs=1)
+
     def test_a_call_that_ends_before_the_next_probe_of_an_exhausted_day_is_refused(self, world: World) -> None:
         policy = Quota(tpm=60_000)
         flow, _ = start(policy, world)

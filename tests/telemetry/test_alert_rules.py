@@ -197,10 +197,34 @@ def test_growing_and_lost_dead_letters_raise_an_alert() -> None:
     looks.minutes(30, report(1000))
     kept = replace(report(1000, failed(2)), letters=(Letters(PLACE, "service-capacity", 2),))
     (alert,) = looks.minutes(15, kept)
-    assert alert.rule == "letters"
+    assert (alert.rule, alert.letters >= 20) == ("letters", True)
     lost = replace(report(1000), letters=(Letters(PLACE, "service-capacity", 0, 1),))
     (alert,) = looks.report(lost)
     assert (alert.rule, alert.title) == ("lost", "Failed calls could not be stored as dead letters")
+
+
+def test_the_alert_about_the_end_counts_all_answers_and_all_lost_letters() -> None:
+    looks = Looks()
+    looks.minutes(60, report(100))
+    lost = replace(report(100), letters=(Letters(PLACE, "x", 0, 1),))
+    (alert,) = looks.minutes(15, lost)
+    assert alert.causes == {"letters-lost": 1}
+    (end,) = looks.minutes(30, report(100))
+    assert end.causes == {"letters-lost": 90}
+    (alert,) = looks.minutes(15, Report((answered(100, refused=20),)))
+    (end,) = looks.minutes(30, report(100))
+    assert (end.rule, end.causes) == ("stops", {"refused": 90 * 20})
+
+
+def test_the_cases_of_a_place_that_joins_an_incident_are_counted_from_their_beginning() -> None:
+    looks = Looks()
+    both = (answered(100), answered(100, ELSEWHERE))
+    looks.minutes(60, Report(both))
+    (alert,) = looks.minutes(2, Report(both, (failed(50),)))
+    assert looks.minutes(10, Report(both, (failed(50, place=ELSEWHERE),))) == []
+    (end,) = looks.minutes(30, Report(both))
+    assert (end.incident, end.models) == (alert.incident, ("eu.model-a", "eu.model-b"))
+    assert end.causes == {"service-capacity": 72 * 50}
 
 
 def test_dead_letters_of_an_outage_belong_to_its_alert() -> None:

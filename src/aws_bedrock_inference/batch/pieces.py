@@ -44,7 +44,7 @@ def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
                 yield bytes(begun)
                 begun = bytearray()
             else:
-                yield line
+                yield line[: longest + 1]
         begun += rest[: longest + 1 - len(begun)]
     if begun:
         yield bytes(begun)

@@ -60,7 +60,7 @@ class Status:
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
 
     def plain(self) -> dict[str, Any]:
-        """Return the status as a dictionary for programs."""
+        """Return the status as a dictionary that JSON can write."""
         return {
             "journal": str(self.path),
             "state": self.state,

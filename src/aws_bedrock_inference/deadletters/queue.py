@@ -180,7 +180,7 @@ class DeadLetterQueue:
         A letter is refused (not sent) if a person must first fix its cause, such as a missing permission. When the
         cause is fixed, pass the name of the cause in `remedied`. A letter is also refused if it failed in a Region
         other than the client's Region, or if its request was redacted. `force=True` also sends all these refused
-        letters.
+        letters. A letter whose request was not stored completely is always refused.
 
         This redrive claims each letter for `lease` seconds, so that no other redrive sends it. The timeout of the call
         is nine tenths of this time, so that the call ends before the claim expires. A letter that another redrive has

@@ -26,9 +26,10 @@ class Watch:
         self._seen: dict[str, tuple[int, float]] = {}
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claim has expired: the claim has not changed for the duration of its lease.
+        """Return whether the lease of a claim has expired.
 
-        The duration starts when this method first sees the current version of the claim.
+        The first call with a new version of the claim stores the current time and returns False. A later call returns
+        True if the version is still the same and the duration of the lease has passed since then.
         """
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:

@@ -30,7 +30,8 @@ def examine(
     at most `timeout` seconds.
 
     A probe can depend on other probes (its `needs`). The needs that are in `probes` run first. If one of these needs
-    fails or has no result, the dependent probe is skipped.
+    fails or has no result, the dependent probe is skipped. A need has no result if it was skipped, took too long or
+    raised an exception.
 
     If a probe takes longer than `world.limit` seconds, its thread is abandoned. An abandoned thread does not keep the
     program running.
@@ -39,7 +40,7 @@ def examine(
     waiting, running = list(probes), dict[str, float]()
     ended: dict[str, Finding] = {}
     silent = set[str]()
-    answers: SimpleQueue[tuple[Probe, Finding]] = SimpleQueue()
+    answers: SimpleQueue[tuple[Probe, Finding | Exception]] = SimpleQueue()
     by_name = {each.name: each for each in probes}
     while waiting or running:
         for each in list(waiting):
@@ -62,15 +63,20 @@ def examine(
         if not running:
             continue
         due = min(min(running.values()) + world.limit, end)
+        result: Finding | Exception | None
         try:
-            each, finding = answers.get(timeout=max(0.0, due - clock()))
+            each, result = answers.get(timeout=max(0.0, due - clock()))
         except Empty:
-            each = by_name[min(running, key=running.__getitem__)]
-            silent.add(each.name)
-            finding = warning(
-                f"No result within {world.limit:g} s, so this check is inconclusive. Run the doctor again."
-            )
+            each, result = by_name[min(running, key=running.__getitem__)], None
         if each.name in running:  # a probe that took too long may still return a result later
+            if isinstance(result, Finding):
+                finding = result
+            else:
+                silent.add(each.name)
+                limit = (
+                    f"within {world.limit:g} s" if due < end else f"before the time limit of {timeout:g} s was reached"
+                )
+                finding = _inconclusive(result, limit)
             ended[each.name] = finding
             yield Check(each.name, each.area, finding, clock() - running.pop(each.name))
 
@@ -89,12 +95,22 @@ def _blocked(need: str, finding: Finding) -> Finding:
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")
 
 
-def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]) -> None:
+def _inconclusive(error: Exception | None, limit: str) -> Finding:
+    """Return the finding of a probe without a result. The probe raised `error`. If `error` is None, it took too long,
+    and `limit` states which time limit it reached.
+    """
+    if error is None:
+        return warning(f"No result {limit}, so this check is inconclusive. Run the doctor again.")
+    return warning(
+        f"This check stopped with an unexpected error, so it is inconclusive: {type(error).__name__}: "
+        f"{masked(str(error), accounts=True)}"
+    )
+
+
+def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding | Exception]]) -> None:
+    result: Finding | Exception
     try:
-        finding = probe.examine(world)
+        result = probe.examine(world)
     except Exception as error:  # noqa: BLE001 - an error in a probe becomes a finding; the other probes continue
-        finding = warning(
-            f"This check stopped with an unexpected error, so it is inconclusive: {type(error).__name__}: "
-            f"{masked(str(error), accounts=True)}"
-        )
-    answers.put((probe, finding))
+        result = error
+    answers.put((probe, result))

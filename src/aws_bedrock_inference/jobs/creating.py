@@ -2,8 +2,8 @@
 
 The token is derived from the content of the job (such as its model and its records), or set by the caller. AWS creates
 only one job for each token. If a process died after AWS had accepted a job, the next process finds this job in AWS's
-list of jobs. If a job failed or was stopped, the token of the next job has a number at its end. An *order* is the set
-of parameters of one job.
+list of jobs. If a job failed or was stopped, the token of the next job ends with `-attempt-` and a number. An *order*
+is the set of parameters of one job.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.jobs.preparing import NATIVE
+from aws_bedrock_inference.jobs.states import ATTEMPT, attempt_token
 from aws_bedrock_inference.jobs.statuses import status_of
 from aws_bedrock_inference.jobs.values import ENDED, FAILED, STOPPED
 from aws_bedrock_inference.log import LOGGER
@@ -43,8 +44,8 @@ _PAGE = 1000
 class Order:
     """The parameters of a job, without its input.
 
-    `token` and `name` are those of the first job for this content. If that job fails or is stopped, the token and the
-    name of the second job end with `-2`.
+    `token` and `name` are those of the first job for this content. If that job fails or is stopped, the token of the
+    second job ends with `-attempt-2`, and its name with `-2`.
 
     If the caller has set the token, `content` is a digest of the records. It shows whether the same token is used for
     different records. Otherwise `content` is empty, because different records then have different tokens.
@@ -84,13 +85,14 @@ class Order:
 
     def attempt(self, number: int) -> Order:
         """Return the order for the job with this number. Job 1 is the first job for this content; its order is this
-        order itself. If job 1 fails or is stopped, job 2 replaces it. The token and the name of job 2 end with `-2`.
+        order itself. If job 1 fails or is stopped, job 2 replaces it. The token of job 2 ends with `-attempt-2`, and
+        its name with `-2`.
         """
         if number == 1:
             return self
         suffix = f"-{number}"
         name = f"{self.name[: _LONGEST_NAME - len(suffix)]}{suffix}"
-        return replace(self, token=f"{self.token}{suffix}", name=name)
+        return replace(self, token=attempt_token(self.token, number), name=name)
 
 
 def token_of(*parts: str) -> str:
@@ -161,9 +163,9 @@ class AwsJobs:
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
         """Return two values: the existing job for this order, and a number.
 
-        The job has the order's token, and is running or has completed. If no such job exists, the first value is None.
-        The second value is then the number of failed and stopped jobs with this token. For example, after 2 failed
-        jobs, the next job is job 3.
+        The job has the order's token, or a token that starts with it and ends with `-attempt-` and a number. The job is
+        running or has completed. If no such job exists, the first value is None. The second value is then the number
+        of failed and stopped jobs with these tokens. For example, after 2 failed jobs, the next job is job 3.
         """
         ended = 0
         for job in self._with_token(order):
@@ -220,12 +222,12 @@ class AwsJobs:
         )
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
-        """Yield the jobs with the order's token, the newest first.
+        """Yield the job with the order's token and the jobs that replaced it (see `Order.attempt`), the newest first.
 
         If the permission to list jobs is missing, log a warning and yield no job. The caller then requests a new job
         from AWS. If a job with this token exists, AWS creates no second one, because a token is valid for only one job.
         """
-        own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
+        own = re.compile(rf"{re.escape(order.token)}({ATTEMPT}\d+)?")
         name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]
         try:
             for summary in self._pages(None, nameContains=name.rstrip("-+.")):

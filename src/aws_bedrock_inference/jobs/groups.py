@@ -132,8 +132,10 @@ class Groups:
         return stored
 
     def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
-        """Create the jobs of the group that do not exist yet, until the account's quota of jobs is reached. Return the
-        group.
+        """Create the jobs of the group that do not exist yet, and return the group.
+
+        If the account's quota of jobs is reached after the first job, the other jobs are created later. If the quota
+        refuses the first job, the error is raised, because the group then has no job that could be waited for.
         """
         for number, part in enumerate(stored.value["parts"]):
             if part["job"] is not None or stored.value["stop"]:

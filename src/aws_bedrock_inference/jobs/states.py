@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of the format of the written objects. An object with a newer format is refused."""
 
+ATTEMPT = "-attempt-"
+"""The text between the token of a first job and the number of a job that replaces it."""
+
 FAILURES = (BotoCoreError, ClientError, Refused)
 """The exceptions of an S3 client. A client that is wrapped by `resilient()` can also raise `Refused`."""
 
@@ -46,12 +49,21 @@ class Stored(NamedTuple):
 
 
 def attempts(token: str) -> Iterator[str]:
-    """Yield the tokens that identify the jobs of one submission: first `token`, then `token-2`, `token-3` and so on.
+    """Yield the tokens that identify the jobs of one submission: first `token`, then the tokens of `attempt_token`.
 
     If the job of one token has failed or was stopped, the next token identifies the job that replaces it.
     """
-    yield token
-    yield from (f"{token}-{number}" for number in count(2))
+    return (attempt_token(token, number) for number in count(1))
+
+
+def attempt_token(token: str, number: int) -> str:
+    """Return the token of the job with this number: `token` for job 1, `token-attempt-2` for job 2, which replaces job
+    1 if it failed or was stopped.
+
+    The word distinguishes these tokens from tokens that a caller chooses. For example, `report` and `report-2` can be
+    two tokens of a caller, for different records.
+    """
+    return token if number == 1 else f"{token}{ATTEMPT}{number}"
 
 
 def read(client: Any, place: S3Location) -> Stored | None:

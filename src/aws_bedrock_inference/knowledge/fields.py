@@ -60,5 +60,6 @@ def details(text: str) -> dict[str, Any]:
         found["request_ids"] = list(others)
     reasons = _REASONS.search(text)
     if reasons:
-        found["reasons"] = [reason.strip() for reason in reasons.group(1).split(",") if reason.strip(" .")]
+        listed = masked(reasons.group(1), accounts=True).split(",")
+        found["reasons"] = [reason.strip() for reason in listed if reason.strip(" .")]
     return found

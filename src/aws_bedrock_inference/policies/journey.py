@@ -99,7 +99,7 @@ class Journey:
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
         """Return the first route for the call: the route of its pinned conversation, unless this route rests. Otherwise
-        return the best route that accepts a call now. If none does, return the healthiest route.
+        return the first route in the list that accepts a call now. If none does, return the healthiest route.
         """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)

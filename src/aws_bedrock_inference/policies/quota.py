@@ -285,8 +285,9 @@ class Quota:
     ) -> Generator[Effect, None, Fault | None]:
         ledger, member = pool.ledger, pool.member
         now = clock()
-        ahead = ledger.ahead(call.priority, call.tenant) - 1
-        soonest = ledger.earliest(ticket.tokens, now, call.priority, call.tenant)
+        # The last of these calls is this call itself, unless another thread has just admitted it.
+        ahead = max(0, ledger.ahead(call.priority, call.tenant) - 1)
+        soonest = ledger.earliest(ticket.tokens, now, ahead)
         if ahead >= self._most_waiting:
             return queue_full(ahead, soonest - now)
         if soonest >= call.deadline:

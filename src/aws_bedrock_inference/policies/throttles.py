@@ -75,7 +75,8 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
         )
     )
     if limit == "tokens-per-day":
-        free = ledger.earliest(call.estimate.reservation, now, call.priority, call.tenant)
+        ahead = ledger.ahead(call.priority, call.tenant)  # this call no longer waits, so all of these come first
+        free = ledger.earliest(call.estimate.reservation, now, ahead)
         return outcome._replace(fault=again_in(outcome.fault, max(free - now, outcome.fault.stated_wait)))
     return outcome._replace(fault=replace(outcome.fault, paced=not taken.stalled))
 

@@ -59,8 +59,8 @@ class SharedFile:
         # nor close the connection of its parent.
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
-        is missing.
+        """Open the file once, and close it again. Raise `StoreUnusable` if a person must change something before the
+        file can be used, such as a missing permission. A file that is only locked at the moment raises nothing.
         """
         try:
             with self.reading():

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aws_bedrock_inference.call import PRIORITIES
+from aws_bedrock_inference.call import NORMAL, PRIORITIES
 from aws_bedrock_inference.rules.quota.gates import Day
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 
@@ -339,8 +339,9 @@ class TestQuestions:
         book = bucket(rpm=60, burst=1.0)
         for order in range(101):
             book.reserve(0, order, 0.0)
-        assert book.earliest(0, 0.0) == pytest.approx(100.0)
-        assert book.earliest(0, 0.0, PRIORITIES["interactive"]) == pytest.approx(1.0)
+        assert book.earliest(0, 0.0, 99) == pytest.approx(100.0)  # the last waiting call
+        assert book.earliest(0, 0.0, book.ahead(NORMAL)) == pytest.approx(101.0)  # a new call
+        assert book.earliest(0, 0.0, book.ahead(PRIORITIES["interactive"])) == pytest.approx(1.0)
 
     def test_without_a_token_limit_tokens_are_always_available(self) -> None:
         assert ledger(rpm=60).available(0.0) == inf

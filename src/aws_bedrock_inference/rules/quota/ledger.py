@@ -206,13 +206,13 @@ class Ledger:
         """
         return self.queue.ahead(priority, tenant)
 
-    def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest time at which a new call can start. The call can also start later, because the result
-        assumes that the calls in flight refund all tokens that they have reserved.
+    def earliest(self, tokens: float, now: float, ahead: int = 0) -> float:
+        """Return the earliest time at which a call of `tokens` can start that has `ahead` calls before it in the queue.
+        The call can also start later, because the result assumes that the calls in flight refund all tokens that they
+        have reserved.
         """
         with self._lock:
             self.window.refresh(now)
-            ahead = max(0, self.queue.ahead(priority, tenant) - 1)
             day = self.day.wait_for(tokens, now)
             return now + max(day, self.pause.until - now, self.window.earliest(tokens, ahead))
 

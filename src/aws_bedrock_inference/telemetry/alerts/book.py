@@ -78,19 +78,19 @@ class Book:
             place.spent(slot, answers.tenant, answers.tokens, answers.cost)
             for name, count in (("refused", answers.refused), ("truncated", answers.truncated)):
                 if count:
-                    self._cause(name, answers.place, "stop", slot).meets(slot, count, answers.operation, answers.tenant)
+                    cause = self._cause(name, answers.place, "stop", slot)
+                    self._count(cause, slot, count, answers.operation, answers.tenant)
         for failed in report.failures:
             self._place(failed.place, slot).attempts.add(slot, failed.number)
             cause = self._cause(failed.cause, failed.place, failed.kind, slot)
-            cause.meets(slot, failed.number, failed.operation, failed.tenant)
+            self._count(cause, slot, failed.number, failed.operation, failed.tenant)
             cause.sample = {name: getattr(failed, name) for name in ("code", "request_id", "message", "advice")}
-            self._count(failed.cause, failed.place, failed.number)
         for letters in report.letters:
             self._place(letters.place, slot).letters.recent.add(slot, letters.kept)
             for incident in self.incidents.values():
                 incident.letters += letters.kept if letters.place in incident.places else 0
             if letters.lost:
-                self._cause("letters-lost", letters.place, "lost", slot).meets(slot, letters.lost, "", "")
+                self._count(self._cause("letters-lost", letters.place, "lost", slot), slot, letters.lost)
         for use in report.uses:
             self._use(use, slot)
 
@@ -183,19 +183,30 @@ class Book:
         return early and (sign.cause in incident.cases or (here and "permanent" not in (kind, incident.kind)))
 
     def _widen(self, incident: Incident, sign: Sign, cause: Cause | None) -> None:
+        """Add the place, the cause and the counts of `sign` to the incident. Counts that the incident already contains
+        are not added again (see `_count`).
+        """
         operations = tenants = list[str]()
+        new = sign.place not in incident.places
+        place = self.places.get(sign.place)  # a sign about a quota can have a place without calls
+        if new and place is not None:
+            incident.letters += place.letters.recent.last(self.slot, self.slot - sign.since + 1)
         if cause is not None:
-            incident.cases.setdefault(cause.name, cause.share.recent.last(self.slot, sign.window))
+            if new or cause.name not in incident.cases:
+                cases = cause.share.recent.last(self.slot, sign.window)
+                incident.cases[cause.name] = incident.cases.get(cause.name, 0) + cases
             operations, tenants = (
                 [name for name, seen in names.items() if seen >= sign.since]
                 for names in (cause.operations, cause.tenants)
             )
         incident.reaches(sign.place, operations, tenants or list(sign.tenants))
 
-    def _count(self, cause: str, place: str, count: int) -> None:
+    def _count(self, cause: Cause, slot: int, count: int, operation: str = "", tenant: str = "") -> None:
+        """Count `count` events with this cause, also in the incidents that contain the cause and its place."""
+        cause.meets(slot, count, operation, tenant)
         for incident in self.incidents.values():
-            if cause in incident.cases and place in incident.places:
-                incident.cases[cause] += count
+            if cause.name in incident.cases and cause.place in incident.places:
+                incident.cases[cause.name] += count
 
     def _learn(self, slot: int) -> None:
         """Move the counts of time slots that are older than ten minutes to the long-term values (the usual value and

@@ -17,7 +17,7 @@ class Incident:
     numbers mean that the count was last too high in the 60 time slots (ten seconds each) up to slot 900.
 
     `cases` contains the number of failed attempts for each cause. If the incident is about refused or truncated
-    answers, `cases` contains the number of these answers.
+    answers, or about lost dead letters, `cases` contains their number. `letters` is the number of stored dead letters.
 
     `share` is the largest measured value during the incident, and `usual` is the usual value. If `unit` is empty, both
     are fractions, for example of all attempts. Otherwise, both are amounts in this unit.

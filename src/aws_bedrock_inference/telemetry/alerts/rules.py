@@ -8,8 +8,8 @@ risen if all these conditions are true:
 * It is far above the share at the same time on earlier days.
 * It is also high without its three worst time slots.
 * It is not due to chance. If the share were as usual, a count this high would occur in less than one of ten million
-  examinations. A dozen causes, each examined every ten seconds, have three million examinations in a month. Chance
-  therefore raises less than one false alert in three months.
+  examinations. A dozen causes, each examined every ten seconds in two windows, have six million examinations in a
+  month. Chance therefore raises less than one false alert in a month.
 """
 
 from __future__ import annotations
