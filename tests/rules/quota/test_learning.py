@@ -23,7 +23,7 @@ class Fixed:
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
         self.estimate = min(estimate, ceiling)
         self.burst = burst
-        self.slack = 0.0
+        self.slack = self.unproven = 0.0
         self.known = known
         self.reason = "fixed"
         self.noise = 0.0

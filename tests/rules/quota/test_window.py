@@ -145,3 +145,28 @@ def test_a_call_as_large_as_the_limit_fits_into_an_empty_fixed_minute(tokens: in
     waits = [book.wait_for(tokens, step / 10) for step in range(1300)]
     assert book.tokens.fixed
     assert min(waits[10:]) == 0.0
+
+
+def test_the_burndown_is_not_blamed_for_a_throttle_while_reservations_exceed_the_minute() -> None:
+    class Overfull(EvidenceEstimator):
+        unproven = 0.5
+
+    def blamed(estimator: Any) -> int:
+        book = window(tpm=60_000, burst=60.0, estimator=estimator)
+        book.burndown = Burndown(5.0, 60_000.0)
+        throttles: list[Any] = []
+
+        def throttled(*throttle: Any) -> float:
+            throttles.append(throttle)
+            return 0.0
+
+        book.burndown.throttled = throttled
+        for second in range(59):
+            book.take(1000)
+            book.refresh(float(second))
+        for tokens in (500, 2000):
+            book.throttled("tokens", tokens, 59.0, 1, 0.1)
+        return len(throttles)
+
+    assert blamed(EvidenceEstimator) == 2
+    assert blamed(Overfull) == 1  # only the call of 500 tokens fits into the minute

@@ -163,6 +163,11 @@ class Burndown:
         self.due = inf
 
     @property
+    def on_trial(self) -> bool:
+        """True while lower burndowns are tried. The counted use can then be higher than the service's count."""
+        return bool(self._stepped)
+
+    @property
     def found(self) -> bool:
         """True if this process or another one learned the burndown; False if the user or the table set it."""
         return self.learned and self.due < inf

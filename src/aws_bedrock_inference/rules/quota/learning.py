@@ -98,10 +98,10 @@ class EvidenceEstimator:
         self.estimate = estimate
         self.burst = burst
         self.slack = 0.0
-        self._slack = Slack()
         self.ceiling = ceiling
         self.known = known
         self._firm = ceiling < inf
+        self._slack = Slack(configured=self._firm)
         self.reason = "as configured" if self._firm else LISTED if known else "nothing is known yet"
         self.evidence = Evidence()
         self._told = known
@@ -191,6 +191,11 @@ class EvidenceEstimator:
         """The fraction of the calls that is throttled however few calls are sent."""
         return self.evidence.noise
 
+    @property
+    def unproven(self) -> float:
+        """The slack, or 0 if the service has certainly accepted reservations beyond the limit of the minute."""
+        return 0.0 if self._slack.proven(self._now) else self.slack
+
     def _count(self, counts: Counts) -> None:
         self.evidence.admit(max(0.0, counts.admitted - self._admitted), on_trial=self._trial is not None)
         self._admitted = counts.admitted
@@ -234,7 +239,7 @@ class EvidenceEstimator:
         * the burst, if it is not small, and the limit is configured, listed or found by another process.
         * the rate.
         """
-        slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
+        slack = self.unproven if counts.used > counts.minute else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
 
@@ -321,7 +326,7 @@ class EvidenceEstimator:
             return False
         if self._reduce_burst(throttle):
             return True
-        if self.slack and not self._slack.proven(self._now):
+        if self.unproven:
             self._slack.fail(self._now)
             self._change()
         elif throttle.lately < self.estimate:

@@ -122,15 +122,18 @@ class Minutes:
         self._tries = 0  # refusals in this minute before it was full
         self._short = 0.0  # tokens that seemed free when the service reported this minute as full
 
-    def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
+    def turn(self, slots: Collection[Slot], limit: Limit, now: float, *, exact: bool) -> None:
         """Update the evidence about the moment at which the service's minutes begin. If this moment is known, set
         `limit.before` to the part of the use that belongs to earlier minutes; otherwise set it to None. The caller
         calls this method at each new slot (a short part of the minute).
+
+        `exact` is False if the counted use can be higher than the service's count. A minute that contains more than the
+        limit is then no evidence.
         """
         if now >= self.due:
             self.due = now + LOOK
             self._count(limit.admitted)
-            self._look(slots, now)
+            self._look(slots, now, exact=exact)
         if self.phase is None or limit.share < 1.0:
             limit.before = None
             return
@@ -195,16 +198,16 @@ class Minutes:
         self._odd *= MEMORY
         self._admitted = admitted
 
-    def _look(self, slots: Iterable[Slot], now: float) -> None:
+    def _look(self, slots: Iterable[Slot], now: float, *, exact: bool) -> None:
         kept = exp((self._looked - now) / FORGOTTEN)
         self._looked = now
         held = _held(slots, now - LATELY)
-        beyond = self.phase is not None and held[MOMENTS] > MORE * self._limit
+        beyond = exact and self.phase is not None and held[MOMENTS] > MORE * self._limit
         good = min(self._against) + SURE if beyond else -inf
         self._against = [against * (PROVED if against < good else kept) for against in self._against]
         self._bucket *= kept
         for ago, tokens in enumerate(held):
-            if tokens > MORE * self._limit:
+            if exact and tokens > MORE * self._limit:
                 self._blame(_at(ago, now - LATELY), PASSED)
         self._decide()
 

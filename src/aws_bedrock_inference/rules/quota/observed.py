@@ -110,6 +110,10 @@ class Estimator(Protocol):
         """
 
     @property
+    def unproven(self) -> float:
+        """The slack, or 0 if the service has certainly accepted reservations beyond the limit of the minute."""
+
+    @property
     def noise(self) -> float:
         """The noise: the fraction of the calls that is throttled at random. These throttles do not stop if fewer calls
         are sent.

@@ -49,8 +49,9 @@ class Slack:
     example, if `share` is 0.5, calls can reserve 1.5 times the limit. They will probably use less than they reserve.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, configured: bool) -> None:
         self.share = 0.0
+        self._configured = configured  # the limit is configured
         self._passed = 0.0  # the largest use of the minute without a refusal
         self._held = inf  # the use at the last check; inf after a refusal
         self._looked = self._due = self._low_at = 0.0
@@ -83,6 +84,8 @@ class Slack:
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
         self._held = inf
+        if self._configured:  # a service changes; without a configured limit, the limit itself may be wrong
+            self._passed = min(self._passed, counts.used)
         near = self._passed < NEAR * counts.minute
         if throttle.in_a_row == 1 or near:
             self._doubts.throttle(anyway=not tried)

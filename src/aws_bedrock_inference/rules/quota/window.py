@@ -214,7 +214,7 @@ class Window:
                 self.tokens.refund = self.refunds.expected(slot for slot in self._slots if slot.end > now - MINUTE)
                 self._spread(now)
             if self.minutes.due < inf:
-                self.minutes.turn(self._slots, self.tokens, now)
+                self.minutes.turn(self._slots, self.tokens, now, exact=not self.burndown.on_trial)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
@@ -291,10 +291,11 @@ class Window:
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
         size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
+        overfull = limit.estimator.unproven > 0.0 and limit.used + refused > limit.minute
         limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size))
         if self._asking > USUAL_CALLS:
             self._asked, self._asking = self._asked / 2.0, self._asking / 2.0
-        if name == "tokens" and in_a_row:
+        if name == "tokens" and in_a_row and not overfull:  # the slack is then the suspect, not the burndown
             limit.free -= self.burndown.throttled(now, age, in_a_row, limit)
 
     def _forget(self, slots: Iterable[Slot]) -> None:
