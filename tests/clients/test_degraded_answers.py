@@ -224,7 +224,7 @@ OF_NO_KIND = Fault(code="Odd", message="", status=418)
         (too_close("late"), True),
         (day_spent(9.0, "us-east-1"), True),
         (too_large(9, 3), False),
-        (held("m"), False),
+        (held("m", "requests per minute"), False),
         (invalid_request("x"), False),
         (client_closed(), False),
         (OF_NO_KIND, False),
