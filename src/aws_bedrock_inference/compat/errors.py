@@ -1,4 +1,4 @@
-"""Two functions of AWS's troubleshooting pages. They state whether a failed call can be repeated."""
+"""Two functions whose code AWS prints on its troubleshooting pages. They return whether a call can be retried."""
 
 from __future__ import annotations
 

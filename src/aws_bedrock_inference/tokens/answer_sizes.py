@@ -34,7 +34,7 @@ class AnswerSizes(Locked):
     """Counts answers by their number of output tokens, in buckets about 5 % wide. It also sums the tokens that were
     reserved for these answers.
 
-    The size of an object is fixed, however many answers it counts. Threads can share an object.
+    The size of an object does not grow with the number of answers that it counts. Threads can share an object.
     """
 
     def __init__(self) -> None:

@@ -103,8 +103,8 @@ class BlockingTransport:
 
     def _renewed(self, exchange: Exchange) -> Any:
         """Return the identity that signs the call. A background thread renews the identity, because the renewal can
-        last longer than the call. The call waits for the renewal only if the current identity may expire too soon. This
-        wait ends at the latest with the attempt or the call.
+        last longer than the call. The call waits for the renewal only if the current identity may expire too soon. It
+        waits at most until the time limit of the attempt, or of the whole call if that is earlier.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)

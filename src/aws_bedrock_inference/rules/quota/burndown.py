@@ -96,7 +96,8 @@ class Mark(NamedTuple):
 
     * `input`, `output`: the input and output tokens of all calls that had ended before `at`.
     * `rate`: the burndown that is used from `at` on.
-    * `busy`: True if, since the previous mark, calls waited for tokens or a row of throttles occurred.
+    * `busy`: True if one of two things happened since the previous mark: calls waited for tokens, or several throttles
+      came one after another.
     * `lost`: the seconds since the previous mark in which short problems of the service stopped the calls.
     """
 

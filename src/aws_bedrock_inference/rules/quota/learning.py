@@ -188,7 +188,7 @@ class EvidenceEstimator:
 
     @property
     def noise(self) -> float:
-        """The fraction of the calls that is throttled however few calls are sent."""
+        """The fraction of the calls that the service throttles at random, even if few calls are sent."""
         return self.evidence.noise
 
     @property

@@ -69,7 +69,7 @@ PASSED = 1.0
 MOST = 12.0
 FORGOTTEN = 900.0
 
-# Individual refusals prove nothing if this fraction of the calls is refused at any rate, however low.
+# Individual refusals are no evidence if this fraction of the calls is refused even at a low rate.
 NOISE = 0.01
 MEMORY = 0.99  # the fraction of the counts that remains at each check
 

@@ -6,12 +6,13 @@ that are never used. A service with a bucket returns these tokens when the call 
 the limit of the minute. A service that counts the tokens of each minute refuses such reservations. To find out which
 kind of service it is, the slack grows step by step while reservations delay calls.
 
-A throttle is evidence against the slack if the minute, with the throttled call, would have contained more tokens than
-the service has ever accepted in a minute. These throttles are counted separately (`doubts`). If there are many of them,
+A throttle can be evidence against the slack. To decide this, the tokens of the throttled call are added to the tokens
+of the last minute. If the sum is more than the service has ever accepted in a minute, the slack is probably the cause
+of the throttle. These throttles are counted separately (`doubts`). If there are many of them,
 the service probably counts the tokens of each minute. The slack is then 0 for at least 60 seconds.
 
-A service that counts the last 60 seconds never accepts more than the limit in any 60 seconds. If the service has
-accepted more for over a minute, without a break, it certainly does not count the last 60 seconds.
+A service that counts the last 60 seconds never accepts more than the limit in any 60 seconds. If the last 60 seconds
+have contained more than the limit at every check for over a minute, this service counts in another way.
 """
 
 from __future__ import annotations
