@@ -18,9 +18,7 @@ CAUSES = [cause for group in GROUPS for cause in group["causes"]]
 
 def test_each_listed_cause_is_listed_once_and_known() -> None:
     assert len(CAUSES) == len(set(CAUSES))
-    assert set(CAUSES) - {*catalogue().causes} == {
-        held("m", "rpm").cause
-    }  # which no text of a service has
+    assert set(CAUSES) - {*catalogue().causes} == {held("m", "rpm").cause}  # which no text of a service has
 
 
 def test_each_kind_of_difference_is_defined() -> None:
