@@ -136,6 +136,7 @@ def page() -> Iterator[str]:
     yield "# Errors"
     yield ""
     yield "Every cause in the catalogue: its meaning, whether to retry, and what to do. `make index` writes this page."
+    yield "A word in braces, such as `{limit}`, stands for a value that `bedrock explain` reads from an error text."
     yield "`bedrock explain` finds the cause of an error; [Recognizing errors](knowing.md) describes how."
     for place, known in places.items():
         yield ""

@@ -77,7 +77,8 @@ class BedrockClient(BaseClient):
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
-        * `timeout`: replaces the client's timeout for this call.
+        * `timeout`: seconds limit this whole call, instead of the client's seconds. A `Timeout` limits each attempt of
+          this call, instead of the client's `Timeout`.
         * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota, the
           tenants share the quota equally, regardless of how many calls each tenant has.
         * `pin`: names a conversation that stays on one route (model, Region and account) while that route is healthy.
@@ -134,7 +135,8 @@ class BedrockClient(BaseClient):
         * `on_interrupt`: states what happens instead of `StreamBroken`. With `"restart"`, the stream yields a notice
           and then a complete new answer. With `"continue"`, the model receives the text that arrived, and continues
           this text (see `Resume`).
-        * `timeout`: replaces the client's timeout for this call. A timeout in seconds covers the whole stream.
+        * `timeout`: seconds limit this whole call with its whole stream, instead of the client's seconds. A `Timeout`
+          limits each attempt of this call, instead of the client's `Timeout`.
 
         After the end, `reply` on the stream has the usage and the stop reason.
         """
