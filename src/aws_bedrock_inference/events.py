@@ -188,8 +188,8 @@ class ThrottleReceived(Event):
     this process.
 
     * `limit`: the limit that the service named: `requests`, `tokens`, `tokens-per-day`, or None.
-    * `cause`: the exhausted limit. If `limit` is None, `cause` is the limit of which the
-      largest fraction was used.
+    * `cause`: the exhausted limit. If `limit` is None, `cause` is the limit of which the largest fraction was
+      used.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
     * `used`: the number of requests in the last minute if `cause` is `requests`; otherwise the number of tokens used in
@@ -233,7 +233,7 @@ class StoreChanged(Event):
     The store assigns a share of the quota to each process. While the store is unavailable, this process continues to
     use its share, which expires after a few seconds. Then the process uses the quota divided by the last known number
     of processes, but at most its expired share. For example, 4 processes share a quota of 1,000 requests per minute.
-    The process then uses 250 requests per minute, or 200 if its share was 200. A process that never reached the store
+    This process then uses 250 requests per minute, or 200 if its share was 200. A process that never reached the store
     uses a tenth of the quota.
     """
 
@@ -358,7 +358,7 @@ class JobProgressed(Event):
     """A batch job for which this process waits has a new status or new numbers of records.
 
     * `status`: the status, such as `COMPLETED` or `FAILED`.
-    * `aws_status`: the status that the API returned. For example, `Expired` has the `status` `FAILED`.
+    * `aws_status`: the status that the API returned. For example, if the API returned `Expired`, `status` is `FAILED`.
     * `total`: the number of all records in the job.
     * `processed`: the number of processed records.
     * `failed`: the number of failed records.

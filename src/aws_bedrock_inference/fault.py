@@ -67,8 +67,8 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The retry schedule of a fault. The defaults are those of the AWS SDKs for transient errors (version 2.1
-    of their retry rules).
+    """The retry schedule of a fault. The defaults are those of the AWS SDKs for transient errors (version 2.1 of
+    their retry rules).
 
     * `base`, `cap`: the first and the longest wait of the exponential backoff, in seconds.
     * `floor`: the minimum wait before each retry, in seconds.

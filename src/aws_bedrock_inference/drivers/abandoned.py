@@ -1,10 +1,10 @@
 """End flows (the plans of calls) that nobody will finish. Such an abandoned flow belongs to a stream of which only a
 part was read, or to a task that Python destroyed while the task waited.
 
-When Python destroys an object, such as a stream or a task, Python runs the object's finalizer. The finalizer can run at
-any moment and in any thread, even in a thread that holds a policy's lock. If the finalizer waited for this lock, the
-thread would wait for itself forever. Therefore the finalizer must not lock, read or write anything, or run a step of a
-flow.
+When Python destroys a stream or a task, Python runs the finalizer of this stream or task. The finalizer can run at any
+moment and in any thread, even in a thread that holds a policy's lock. If the finalizer waited for this lock, the thread
+would wait for itself forever. Therefore the finalizer must not lock, read or write anything. It must also not run a
+step of a flow.
 
 This module keeps a reference to every open flow, so that Python does not destroy the flow itself. The finalizer of the
 stream or task only adds the flow to a queue. A separate thread, the reaper, then ends the flow: the flow releases its

@@ -201,8 +201,8 @@ def _date(world: World) -> float | None:
 
 
 class _UnreadableList(Exception):
-    """Raised if the CA bundle of the client cannot be read or is invalid. The setting `ca_bundle`, AWS_CA_BUNDLE or
-    REQUESTS_CA_BUNDLE contains the path of this file.
+    """Raised if the CA bundle of the client cannot be read or is invalid. The path of this file is set with `ca_bundle`
+    in the profile, or with the environment variable AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE.
     """
 
 
