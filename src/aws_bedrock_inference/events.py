@@ -149,9 +149,9 @@ class StreamResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContentFiltered(Event):
-    """The content of a call was filtered. The policy `Filtered` then returned the program's own message instead
-    (`replaced` is True), or raised an exception (`replaced` is False). A filtered answer that is returned unchanged
-    emits no event.
+    """The content of a call was filtered. The policy `Filtered` either returned the program's own message instead of
+    the answer (`replaced` is True), or raised an exception (`replaced` is False). If the policy returns a filtered
+    answer unchanged, it emits no event.
     """
 
     route: Route
@@ -188,7 +188,8 @@ class ThrottleReceived(Event):
     this process.
 
     * `limit`: the limit that the service named: `requests`, `tokens`, `tokens-per-day`, or None.
-    * `cause`: the exhausted limit. If the service named none (`limit` is None), it is the limit with the highest use.
+    * `cause`: the exhausted limit. If `limit` is None, `cause` is the limit of which the largest fraction was
+      used.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
     * `used`: the number of requests in the last minute if `cause` is `requests`; otherwise the number of tokens used in
@@ -229,10 +230,11 @@ class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` is the name of the
     shared quota: account, Region, model and quota pool, joined by `|`. `message` is the reason for the change.
 
-    While the store is unavailable, this process continues to use the share of the quota that the store assigned to it.
-    This share expires after a few seconds. The process then divides the quota by the last known number of processes. It
-    uses the result, or its expired share if that is smaller. A process that never reached the store uses a tenth of the
-    quota.
+    The store assigns a share of the quota to each process. While the store is unavailable, this process continues to
+    use its share, which expires after a few seconds. Then the process uses the quota divided by the last known number
+    of processes, but at most its expired share. For example, 4 processes share a quota of 1,000 requests per minute.
+    This process then uses 250 requests per minute, or 200 if its share was 200. A process that never reached the store
+    uses a tenth of the quota.
     """
 
     pool: str
@@ -356,7 +358,7 @@ class JobProgressed(Event):
     """A batch job for which this process waits has a new status or new numbers of records.
 
     * `status`: the status, such as `COMPLETED` or `FAILED`.
-    * `aws_status`: the status that the API returned. For example, `Expired` has the `status` `FAILED`.
+    * `aws_status`: the status that the API returned. For example, if the API returned `Expired`, `status` is `FAILED`.
     * `total`: the number of all records in the job.
     * `processed`: the number of processed records.
     * `failed`: the number of failed records.

@@ -68,7 +68,8 @@ class BedrockError(Exception):
     @property
     def code(self) -> str:
         """The service's error code in its canonical spelling, such as `ThrottlingException`. For an error that the
-        service did not return, it is the name of boto3's exception, or a name of this package, such as `QueueFull`.
+        service did not return, the code is the name of boto3's exception, or a name of this package, such as
+        `QueueFull`.
         """
         return self.fault.code
 
@@ -81,7 +82,7 @@ class BedrockError(Exception):
 
     @property
     def cause(self) -> str:
-        """The name of the cause, such as `throttled-tokens-per-minute`. It stays the same in later versions."""
+        """The name of the cause, such as `throttled-tokens-per-minute`. The name stays the same in later versions."""
         return self.fault.cause
 
     @property
@@ -96,8 +97,8 @@ class BedrockError(Exception):
 
     @property
     def attempts(self) -> int:
-        """The number of requests that were sent; 0 if the call was refused before the first request.
-        `outcome.earlier` contains all attempts except the last one.
+        """The number of requests that were sent; 0 if the call was refused before the first request. The attribute
+        `outcome.earlier` of this exception contains all attempts except the last one.
         """
         return self.outcome.attempts
 
@@ -125,7 +126,7 @@ class BedrockError(Exception):
 
     @property
     def letter_id(self) -> str | None:
-        """The id of the dead letter that stores this call, or None (see `DeadLetter`)."""
+        """The id of the dead letter (see `DeadLetter`) that stores this call, or None if no dead letter stores it."""
         return self.outcome.made.letter_id
 
     @property

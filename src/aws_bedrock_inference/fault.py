@@ -26,7 +26,9 @@ class Decision(Enum):
 
 
 class Kind(Enum):
-    """The coarse class of a fault. Each kind has one exception class."""
+    """The kind of a fault. For most faults, the kind selects the exception class. For example, `THROTTLED` becomes the
+    exception `Throttled`.
+    """
 
     THROTTLED = "throttled"
     OVERLOADED = "overloaded"
@@ -65,7 +67,8 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The retry schedule of a fault. The defaults are those of AWS SDK retry 2.1 for transient errors.
+    """The retry schedule of a fault. The defaults are those of the AWS SDKs for transient errors (version 2.1 of
+    their retry rules).
 
     * `base`, `cap`: the first and the longest wait of the exponential backoff, in seconds.
     * `floor`: the minimum wait before each retry, in seconds.
@@ -86,7 +89,8 @@ class Fault:
     """The facts of one failure.
 
     * `code`: the service's error name in its canonical spelling.
-    * `cause`: the name of the cause, such as `throttled-tokens-per-minute`. It stays the same in later versions.
+    * `cause`: the name of the cause, such as `throttled-tokens-per-minute`. The name stays the same in later
+      versions.
     * `limit`: the quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`).
     * `unhealthy`: True if the service, not the caller, is at fault. Only these faults open a circuit.
     * `reached`: False if the request certainly did not reach the service, for example because no connection was

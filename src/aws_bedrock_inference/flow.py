@@ -186,7 +186,7 @@ def ask(request: StoreRequest[T_co]) -> Generator[Effect, Any, T_co]:
 
 
 def emit(event: object) -> Generator[Effect, Any, None]:
-    """Notify the listeners of `event`, a frozen record of `events`."""
+    """Notify the listeners of `event`, an object of the module `events` such as `CallEnded`."""
     yield Emit(event)
 
 
@@ -282,8 +282,8 @@ class Pipeline:
         return step
 
     def leave(self) -> Flow:
-        """Release what the policies have reserved outside this process, for example the client's part of a shared
-        quota.
+        """Release what the policies have reserved outside this process. For example, the quota policy releases this
+        process's part of a shared quota.
         """
         for policy in self.policies:
             leave = getattr(policy, "leave", None)

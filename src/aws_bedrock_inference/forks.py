@@ -68,8 +68,8 @@ class AtEnd:
 
 
 def renew_lock(renewing: Any) -> None:
-    """Replace the lock of a botocore object with credentials or a token, if the object has a lock. botocore itself does
-    not renew its locks in a forked child.
+    """In a forked child, replace the lock of `renewing`, if it has a lock. `renewing` is a botocore object that
+    contains credentials or a token. botocore itself does not renew its locks in a forked child.
     """
     if hasattr(renewing, "_refresh_lock"):
         renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - there is no public method for this

@@ -35,9 +35,9 @@ _POOLS = ("geographic", "global")
 class Route:
     """The route of a call to the model id `name`. `base` is the base model of this id, or empty if it is unknown.
 
-    `known` is True if the Region offers the id, and False if it does not. It is None if the Region's lists do not show
-    this, for example because `name` is the ARN of a custom model. `check` contains the problems that these lists show
-    for the id.
+    `known` is True if the Region offers the id, and False if it does not. `known` is None if the Region's lists of
+    models and inference profiles do not show this. An example is the ARN of a custom model. `check` contains the
+    problems with the id that these lists show.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Route:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The Regions in which the call is known to be processed: the destinations of the profile, or the Region that
-        is called.
+        """The Regions in which the call is known to be processed. For an inference profile with known destinations,
+        these are the destinations. Otherwise, the only Region is the one that receives the call.
         """
         own = (self.listing.region,)
         return tuple(each for each in self.profile.regions if each != EVERYWHERE) or own if self.profile else own
@@ -65,8 +65,8 @@ class Route:
 
     @property
     def open_end(self) -> str:
-        """A sentence for a message, if calls can be processed in more Regions than `regions` contains. Otherwise, an
-        empty text.
+        """A sentence for a message, if Regions outside `regions` can also process the call. For example, a global
+        profile can use any commercial Region. Otherwise, an empty text.
         """
         if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
             return "The other Regions that can answer the call are unknown."
@@ -137,7 +137,7 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
     """Return True if the Region offers the model id `name`, False if it does not, and None if this is unknown.
 
-    It is unknown for the account's own resources, such as custom models, because the Region's lists do not contain
+    The result is None for the account's own resources, such as custom models, because the Region's lists do not contain
     them.
     """
     if profile is not None or listing.find(name) is not None:

@@ -46,7 +46,7 @@ def bucket(seen: Seen) -> Finding | None:
 
 
 def bucket_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Compare the bucket's Region, which S3's refusal contains, with the client's Region."""
+    """Read the bucket's Region from S3's refusal, and compare it with the client's Region."""
     return _other_region(seen, region_of_bucket(answer))
 
 
@@ -74,8 +74,8 @@ def stored_object(seen: Seen) -> Finding | None:
 
 
 def object_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Check whether the S3 object, which S3 refused to return, was deleted. If its newest version is a delete marker, a
-    header of S3's answer states this.
+    """Check whether the S3 object was deleted. This check runs after S3 refused to return the object. If the newest
+    version of the object is a delete marker, a header of S3's answer states this.
     """
     response: dict[str, Any] = getattr(answer.error, "response", None) or {}
     if response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-delete-marker") == "true":
@@ -158,7 +158,7 @@ def _reason(seen: Seen, member: str) -> str:
 
 
 def concurrency(seen: Seen) -> Finding | None:
-    """Check whether the reserved concurrency of the Lambda function is 0, so that Lambda throttles every call."""
+    """Check whether the reserved concurrency of the Lambda function is 0. With 0, Lambda throttles every call."""
     reserved = seen.value.get("ReservedConcurrentExecutions")
     if reserved == 0:
         return seen.ends("has a reserved concurrency of 0, so every call is throttled.", "lambda-throttled-concurrency")
@@ -167,8 +167,8 @@ def concurrency(seen: Seen) -> Finding | None:
 
 
 def log_group(seen: Seen) -> Finding | None:
-    """Check whether the CloudWatch log group that the error's text names exists. `seen.value` lists the log groups
-    whose names begin with this name.
+    """Check whether a CloudWatch log group has the name from the error's text. `seen.value` lists the log groups whose
+    names begin with this name.
     """
     names = [each["logGroupName"] for each in seen.value.get("logGroups", ())]
     if named(seen.world, "GROUP") in names:
@@ -178,7 +178,7 @@ def log_group(seen: Seen) -> Finding | None:
 
 
 def log_stream(seen: Seen) -> Finding | None:
-    """Check whether the CloudWatch log stream that the error's text names exists. `seen.value` lists the log streams
+    """Check whether a CloudWatch log stream has the name from the error's text. `seen.value` lists the log streams
     whose names begin with this name.
     """
     wanted = named(seen.world, "LOG_STREAM")

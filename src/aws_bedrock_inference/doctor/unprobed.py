@@ -22,8 +22,8 @@ NO_PROBE = "no-probe"
 
 
 def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
-    """Find the error's possible causes that no probe can prove or exclude. For each of them, yield a check with the
-    status skipped. Its message states how the user can check by hand.
+    """Find the error's possible causes that no probe can prove or exclude. For each such cause, yield a check with the
+    status `skipped`. The check's message states how the user can examine the cause by hand.
     """
     probed = {cause for probe in probes.values() for cause in probe.tells}
     for cause in dict.fromkeys(world.candidates):
@@ -49,7 +49,9 @@ def by_hand(world: World, cause: str) -> str:
 
 
 def _remedies(world: World, cause: str) -> tuple[Remedy, ...]:
-    """Return the remedies of a cause. Placeholders are replaced by the values that the error's text contains."""
+    """Return the remedies of a cause. In their commands, values from the error's text replace placeholders such as
+    BUCKET.
+    """
     error = world.error
     if error is None or cause not in catalogue().causes:
         return () if error is None else error.remedies

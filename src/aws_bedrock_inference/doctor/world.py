@@ -45,8 +45,8 @@ class World:
     * `max_tokens` is the maximum length of an answer, and `concurrency` the number of concurrent calls.
     * `config` contains the botocore settings of the client whose calls fail, or None if this client is not a boto3
       client.
-    * `error_text` is the text of the error to diagnose. `error` contains what the catalogue states about this error,
-      such as its possible causes.
+    * `error_text` is the text of the error to diagnose. `error` contains the explanation of this error from the
+      package's catalogue of errors, such as the possible causes.
     """
 
     session: Any = None

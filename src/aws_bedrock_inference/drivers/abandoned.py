@@ -1,13 +1,14 @@
 """End flows (the plans of calls) that nobody will finish. Such an abandoned flow belongs to a stream of which only a
 part was read, or to a task that Python destroyed while the task waited.
 
-When Python destroys a stream or task, Python runs its finalizer. The finalizer can run at any moment and in any thread,
-even in a thread that holds a policy's lock. If the finalizer waited for the same lock, the thread would wait forever.
-Therefore the finalizer must not lock, read or write anything, or run a step of a flow.
+When Python destroys a stream or a task, Python runs the finalizer of this stream or task. The finalizer can run at any
+moment and in any thread, even in a thread that holds a policy's lock. If the finalizer waited for this lock, the thread
+would wait for itself forever. Therefore the finalizer must not lock, read or write anything. It must also not run a
+step of a flow.
 
 This module keeps a reference to every open flow, so that Python does not destroy the flow itself. The finalizer of the
-stream or task only adds the flow to a queue. A separate thread, the reaper, then ends the flow as if the user had
-closed it: the flow releases its resources and wakes the callers that wait for these resources.
+stream or task only adds the flow to a queue. A separate thread, the reaper, then ends the flow: the flow releases its
+resources and wakes the callers that wait for these resources.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Source(Protocol):
     """An open stream of an answer, for the blocking and the asyncio driver."""
 
     def close(self) -> None:
-        """Release the connection. A second call does nothing."""
+        """Release the connection. If this method is called again, it does nothing."""
 
 
 class Loop(Protocol):
@@ -110,8 +111,8 @@ class OpenFlow:
         self.tell(outcome)
 
     def tell(self, outcome: Outcome) -> None:
-        """Call the function `ended` of this flow with the flow's outcome (a value or a fault). A second call of this
-        method does nothing.
+        """Call the function `ended` of this flow with the flow's outcome (a value or a fault). If this method is called
+        again, it does nothing.
         """
         ended, self.ended = self.ended, None
         if ended is not None:
@@ -119,7 +120,8 @@ class OpenFlow:
 
     def inherit(self) -> None:
         """In a forked child, stop using the flow (the plan of a call), because the call continues in the parent
-        process. If the child reads the stream, an error is raised, and the connection is not used.
+        process. If the child later reads the stream of this call, the child gets an error. The parent's connection is
+        not used.
         """
         _parents.append((self.flow, self.source, self.ended))
         self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True
@@ -140,7 +142,8 @@ class OpenFlow:
 class Reaper:
     """The open flows (unfinished plans of calls) of this process, and the thread that ends abandoned flows.
 
-    `calls` are the flows that run in asyncio tasks.
+    `calls` contains the flows that `AsyncDriver.run` runs now. Python does not destroy a flow while the flow is in this
+    set.
     """
 
     def __init__(self) -> None:
@@ -151,8 +154,8 @@ class Reaper:
         renew_after_fork(self)
 
     def start(self) -> set[Flow]:
-        """Start the thread that ends abandoned flows. If no thread can be started, end the flows that have been
-        abandoned so far in the calling thread.
+        """Start the thread that ends abandoned flows. If the thread cannot be started, the calling thread ends all
+        flows that have been abandoned so far.
 
         Return the set `calls`. The asyncio driver adds each flow to this set while the flow runs, so that Python does
         not destroy the flow.

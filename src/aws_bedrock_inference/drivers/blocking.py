@@ -32,7 +32,7 @@ class EventSource(Protocol):
         """Return the next event, the fault that broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
-        """Release the connection. A second call does nothing."""
+        """Release the connection. If this method is called again, it does nothing."""
 
 
 class Transport(Protocol):

@@ -39,8 +39,8 @@ def refuse(_: Call) -> Outcome:
 
 
 def left() -> Outcome:
-    """Return the outcome of a request that is not sent, because the caller has stopped reading the stream. The outcome
-    contains a fault. Such a request can be a retry.
+    """Return the outcome of a request that is not sent, because the caller has stopped reading the stream. An example
+    is a retry that is no longer needed. The outcome contains a fault.
     """
     return Outcome(fault=ABANDONED)
 
@@ -97,8 +97,9 @@ class ItemFlow:
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
-        """End this handle, because its flow has ended. `outcome` is the outcome of the flow (a value or a fault), or
-        None if the flow was closed before it began.
+        """Close the flow and the stream that it reads. Then store `outcome` in this handle. `outcome` is the outcome of
+        the flow (a value or a fault), or None if the flow was closed before it began. If `outcome` is not None, call
+        the function `ended` with it.
         """
         # In this order, Ctrl-C can interrupt at any line: the remaining steps run when the handle is collected.
         self._open.flow.close()
@@ -110,8 +111,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End this handle with a fault, because an interruption such as Ctrl-C may have lost an item of the stream. The
-        handle delivers no later items, because the caller would not notice the gap.
+        """End the flow with a fault, because an interruption such as Ctrl-C may have lost an item of the stream. If the
+        handle delivered later items, the caller would not notice the gap.
         """
         self._end(Outcome(fault=UNREAD))
 

@@ -59,8 +59,8 @@ class VirtualDriver:
         return self.now
 
     def spawn(self, flow: Generator[Effect, Any, Any], *, after: float = 0.0) -> Task:
-        """Start `flow` after `after` seconds of virtual time. `flow` is one call, or a generator that makes many calls,
-        one after another, with `yield from`.
+        """Start `flow` after `after` seconds of virtual time. `flow` is the plan of one call. It can also be a
+        generator that runs the plans of many calls one after another, with `yield from`.
         """
         task = Task(flow)
         self._schedule(self.now + after, task, None)

@@ -90,8 +90,8 @@ def _found(world: World, found: Any, tried: str) -> Finding:
 
 
 def _of_key(world: World, key: ApiKey) -> Finding:
-    """Check a Bedrock API key without a request. Its text shows the kind of the key, and for a short-term key also the
-    expiry time and the Region.
+    """Check a Bedrock API key without sending a request. The text of the key shows the kind of the key. The text of a
+    short-term key also shows the expiry time and the Region.
     """
     tried = f"read the API key in {BEARER}"
     others = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE") if world.environ.get(name)]

@@ -36,7 +36,9 @@ _ON_PROFILE = "on-demand-not-supported-use-inference-profile"
     calls=[*_CALLS, "bedrock:GetFoundationModel"],
 )
 def model(world: World) -> Finding:
-    """Check in the Region's model lists that the model exists, is not retired, and is called by the right id."""
+    """Check in the Region's lists that the model exists and is not retired. Also check that calls can use this id: some
+    models can only be called through an inference profile.
+    """
     if world.model_id is None:
         return skipped(NO_MODEL)
     route = world.route
@@ -160,7 +162,7 @@ _UNUSED = 30 * 86_400
     calls=_CALLS,
 )
 def wire_shape(world: World) -> Finding:
-    """Check that the model and the endpoint can be used with Converse.
+    """Check whether the model and the endpoint support Converse.
 
     The probe fails if the endpoint URL ends with the path of another API, such as `/v1`. The probe also reports a model
     that supports only InvokeModel.

@@ -201,7 +201,9 @@ def _date(world: World) -> float | None:
 
 
 class _UnreadableList(Exception):
-    """Raised if the CA bundle that AWS_CA_BUNDLE names does not exist or is invalid."""
+    """Raised if the CA bundle of the client cannot be read or is invalid. The path of this file is set with `ca_bundle`
+    in the profile, or with the environment variable AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE.
+    """
 
 
 def _trusted(world: World) -> ssl.SSLContext:

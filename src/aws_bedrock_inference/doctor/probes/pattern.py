@@ -1,5 +1,5 @@
-"""The probe that checks an event pattern. EventBridge itself tests whether the pattern is valid and whether it
-matches an event.
+"""The probe that checks an event pattern of EventBridge. The probe lets EventBridge test whether the pattern is valid.
+If the error's text contains an event, EventBridge also tests whether the pattern matches this event.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _is_pattern(found: dict[str, Any]) -> bool:
-    """Return whether a JSON object is an event pattern. The members of a pattern are lists, or objects that contain
-    lists.
+    """Return whether a JSON object is an event pattern. Each value in a pattern is a list, or an object that is a
+    pattern itself. An example is `{"detail": {"state": ["running"]}}`.
     """
     values = list(found.values())
     return bool(values) and all(

@@ -164,7 +164,7 @@ def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
 
 
 def _as_word(arn: str) -> str:
-    """Return an ARN for use in a command. The account id is replaced by the placeholder ACCOUNT."""
+    """Return an ARN for a command that a message shows. The placeholder ACCOUNT replaces the account id."""
     return masked(arn, accounts=True).replace("*" * 12, "ACCOUNT")
 
 

@@ -1,8 +1,8 @@
 """Probes that check resources of other services that an error names: a bucket, a table, a function, a rule, a role, a
 queue.
 
-A "probe" is one read-only check of the doctor. Each of these probes reads the resource that the error's text names,
-and evaluates the resource's state. They run only if an error is diagnosed.
+A "probe" is one read-only check of the doctor. Each of these probes reads the resource that the error's text names, and
+evaluates the resource's state. These probes run only when the doctor diagnoses an error.
 """
 
 from __future__ import annotations
