@@ -138,9 +138,9 @@ class Signature:
     def decided(self, text: str, found: list[str]) -> str:
         """Return the words of a text that match this signature. Return an empty string if the text does not match.
 
-        `text` must be normal (lower case, single spaces). The caller has already searched it for the words of the field
-        `contains`, or for the first word of the field `all` if `contains` is empty. `found` contains the words that the
-        caller found.
+        `text` must be normal (lower case, single spaces). The caller has already searched `text` for the words of the
+        field `contains`. If `contains` is empty, the caller has searched for the first word of the field `all`. `found`
+        contains the words that were found.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""

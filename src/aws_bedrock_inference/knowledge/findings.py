@@ -165,8 +165,8 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """The text of one error with this cause, in which secrets are masked. It has the subject (what was called) that
-        occurs most often.
+        """The text of one event with this cause. The event has the subject (what was called) that occurs most often.
+        Secrets in the text are masked.
         """
         return self.by_subject()[0].example
 
