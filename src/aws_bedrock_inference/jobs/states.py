@@ -49,19 +49,18 @@ class Stored(NamedTuple):
 
 
 def attempts(token: str) -> Iterator[str]:
-    """Yield the tokens that identify the jobs of one submission: first `token`, then the tokens of `attempt_token`.
+    """Yield the tokens that identify the jobs of one submission: `token`, `token-attempt-2`, `token-attempt-3` etc.
 
-    If the job of one token has failed or was stopped, the next token identifies the job that replaces it.
+    If a job has failed or was stopped, the next token identifies the job that replaces it.
     """
     return (attempt_token(token, number) for number in count(1))
 
 
 def attempt_token(token: str, number: int) -> str:
-    """Return the token of the job with this number: `token` for job 1, `token-attempt-2` for job 2, which replaces job
-    1 if it failed or was stopped.
+    """Return the token of the job with this number: `token` for job 1, and `token-attempt-2` for job 2.
 
-    The word distinguishes these tokens from tokens that a caller chooses. For example, `report` and `report-2` can be
-    two tokens of a caller, for different records.
+    Job 2 replaces job 1 if job 1 has failed or was stopped. The token contains the word `attempt`, because `token-2`
+    can be a token that the caller has chosen for other records.
     """
     return token if number == 1 else f"{token}{ATTEMPT}{number}"
 
@@ -94,10 +93,11 @@ def read(client: Any, place: S3Location) -> Stored | None:
 
 
 def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | None:
-    """Write a new object. Return None if an object with another value already exists.
+    """Write a new object, and return it. If the object already exists, do not write.
 
-    Return the existing object if it has the same value. This object may be from this call, because the SDK repeats a
-    request whose response was lost.
+    * If the existing object has another value, return None.
+    * If the existing object has the same value, return the existing object. This call may have written it: if the
+      response to the first request was lost, the SDK sends the request again, and the second request is refused.
 
     An endpoint that does not support conditional writes overwrites an existing object.
     """
@@ -105,11 +105,13 @@ def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | No
 
 
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
-    """Write `value` to the object if the object still has the version `old`, and return the new version.
+    """Write `value` to the object if the object still has the version `old`, and return the new object.
 
-    Return None if another process has changed or deleted the object. There is one exception: if the object already has
-    the value `value`, return the object. The value may be from this call, because the SDK repeats a request whose
-    response was lost.
+    If the object has another version or does not exist, do not write:
+
+    * If the object does not contain `value`, return None.
+    * If the object already contains `value`, return the object. This call may have written it: if the response to the
+      first request was lost, the SDK sends the request again, and the second request is refused.
 
     An endpoint that does not support conditional writes replaces the object even if it has another version.
     """

@@ -1,5 +1,7 @@
-"""Upload the input of a job to S3. The input is streamed in parts, and its content determines its key, so each content
-is uploaded only once.
+"""Upload the input of a job to S3, in parts.
+
+The caller derives the key of the object from the content of the input. Therefore, an object with this key and the same
+size already contains the input, and the upload is skipped.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
 def _size(s3: Any, location: S3Location) -> int | None:
     """Return the size of an object. Return None if it does not exist, or if the caller may not list the bucket.
 
-    The request lists the bucket. A request for the object itself (HeadObject) would fail if the object does not exist,
-    which is normal before the upload. This package would then log an error.
+    The size is read with ListObjectsV2, not with HeadObject. Before the upload, the object usually does not exist.
+    HeadObject would then fail, and this package would log an error.
     """
     try:
         found = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1).get("Contents", ())

@@ -308,8 +308,8 @@ def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[
 
     * In the first, a key is the name of an operation. The value is the list of the catalogue's services that have this
       operation. If services outside the catalogue also have the operation, the list contains "", too.
-    * In the second, a key is the name of a service in botocore. The value is the list of this service's operations that
-      no service of the catalogue has. The list is empty for a service that is in the catalogue.
+    * In the second, a key is the name of a service in botocore. The value is the list of this service's operations,
+      without operations that a service of the catalogue has, too. For a service of the catalogue, the list is empty.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

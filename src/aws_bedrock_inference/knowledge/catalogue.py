@@ -2,8 +2,7 @@
 use.
 
 An "entry" describes one error code of a service. A "signature" contains the words that identify one message of an
-error. A "normal" text is lower case and has single spaces (see `words.py`). The "clues" of a text are its words and
-pieces of four characters. They are used to find signatures.
+error. A "normal" text is lower case and has single spaces (see `words.py`).
 """
 
 from __future__ import annotations
@@ -90,8 +89,9 @@ class Catalogue:
         return Parts(name for _, name in self.names)
 
     def named(self, text: str, there: set[str]) -> list[tuple[str, str]]:
-        """Return the services that a normal text (lower case, single spaces) names, each with the name that the text
-        uses. `there` contains the clues of the text: its words and pieces of four characters.
+        """Return the services that a text names, each with the name that the text uses.
+
+        `text` must be normal (lower case, single spaces). `there` is the result of `words.clues` for this text.
         """
         return [self.names[number] for number in self._name_parts.within(text, there)]
 
@@ -103,7 +103,7 @@ class Catalogue:
         words that matched.
 
         A signature contains the words that identify a message. `text` must be normal (lower case, single spaces).
-        `there` contains its clues, which are its words and its pieces of four characters.
+        `there` is the result of `words.clues` for this text.
         """
         found: dict[Signature, list[str]] = {}
         for number in self._parts.within(text, there):
@@ -116,8 +116,9 @@ class Catalogue:
     def code(self, name: str) -> str:
         """Return the error code that `name` stands for, or an empty string if `name` is not a code.
 
-        `name` comes from a text. Streams write the first letter of a code in lower case. A name that is completely in
-        lower case is accepted only if it has at least 15 letters, because shorter codes can be English words.
+        The first letter of `name` can be in lower case, because streams write `throttlingException` for the code
+        `ThrottlingException`. A name that is completely in lower case is accepted only if it has at least 15 letters. A
+        shorter name can be an English word.
         """
         if name in self.by_code:
             return name
@@ -149,7 +150,7 @@ class Catalogue:
 
     @cached_property
     def practices(self) -> dict[str, str]:
-        """The sentence of each practice, by the name of the practice. A practice states how to avoid an error."""
+        """Sentences that state how to avoid errors. Each key is the name of a sentence, such as `pace-by-quota`."""
         return {slug: text for about in self.services.values() for slug, text in about["practice"].items()}
 
     def by_status(self, service: str | None, status: int) -> Entry | None:

@@ -75,8 +75,8 @@ def answered(
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
     """Return the fault of a call that failed before an answer arrived, such as a failed connection.
 
-    `code` is botocore's name of the failure, or empty. `error` itself can contain headers and passwords, so the fault
-    contains only a copy of it without them.
+    `code` is botocore's name of the failure, or empty. The fault contains a copy of `error` without secrets. The
+    original can contain headers and passwords.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
     return placed(_template(verdict, code).with_details(code, masked(message), error=stand_in(error)), error, RUNTIME)

@@ -93,7 +93,8 @@ def _is_foreign(text: str) -> bool:
 
 def _value(name: str, error: Asked) -> str:
     """Return the value of the placeholder `name` (a word in a command, such as `FUNCTION`), quoted as one word of a
-    shell. The result is empty if no value is known that is safe in a command.
+    shell. The result is empty if the value is unknown, or if it is unsafe in a command. For example, a command reads
+    a value that begins with `-` as an option.
 
     Most values come from the error's text. The name of the operation comes from the field `operation`, and the service
     code for Service Quotas comes from the error catalogue.

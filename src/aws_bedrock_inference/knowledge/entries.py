@@ -99,7 +99,7 @@ class Cause:
 
 @dataclass(eq=False)
 class Signature:
-    """The words that identify one message of an error, and thereby its cause.
+    """The words that identify one message of an error, and the cause of this message.
 
     A text matches if it contains a word of `contains`, all words of `all` and no word of `none`. If `beside` is not
     empty, the text must also contain a word of `beside`. If `pattern` is not empty, the text must also match this
@@ -125,8 +125,8 @@ class Signature:
     def template(self) -> Fault:
         """The fault for an error with this message. It contains no details of a call, such as a request id.
 
-        The field `fault` is the entry to which the message belongs. If `index.json` states no service for the message,
-        the service of this entry is used. The same applies to `unhealthy`, `reached` and `hint`.
+        The message belongs to an entry, which is in the field `fault`. If `index.json` does not state `service`,
+        `unhealthy`, `reached` or `hint` for the message, the value of the entry is used.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -138,9 +138,9 @@ class Signature:
     def decided(self, text: str, found: list[str]) -> str:
         """Return the words of a text that match this signature. Return an empty string if the text does not match.
 
-        `text` must be normal (lower case, single spaces). `found` contains the words of the field `contains` that the
-        caller has already found in the text. If the field `contains` is empty, `found` contains the first word of the
-        field `all`.
+        `text` must be normal (lower case, single spaces). The caller has already searched `text` for the words of the
+        field `contains`. If `contains` is empty, the caller has searched for the first word of the field `all`. `found`
+        contains the words that were found.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
@@ -156,7 +156,9 @@ class Signature:
 class Entry:
     """One error of one service: its codes and HTTP statuses, the cause of its codes, and the causes of its messages.
 
-    If `firm` is True, the cause of the code applies, even if the message is similar to a message of another error.
+    `firm` is True if the codes have only one meaning. The cause of the code is then used even if the text also
+    contains the message of another error.
+
     `data` is the entry's part of `index.json`.
     """
 

@@ -153,8 +153,8 @@ def _end(buffer: bytes, start: int) -> int:
 
 
 class _Takes(Enum):
-    """Decides which lines after the first line of an event (log message) belong to the event, in addition to indented
-    lines and other continuations.
+    """The lines that belong to an event (log message), in addition to its first line (its head) and its continuations,
+    such as indented lines.
     """
 
     ALL = "all lines: the head is stamped, and may be the first line of a message"
@@ -163,7 +163,7 @@ class _Takes(Enum):
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return True if the line belongs to the event (log message)."""
+        """Return True if a line that is not a continuation belongs to the event (log message) above it."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -24,8 +24,10 @@ _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 
 
 def hits_every_record(fault: Fault) -> bool:
-    """Return whether the fault affects every record of the batch. This is the case if its cause is in the credentials,
-    the model access, the model, the endpoint, the daily quota or the budget.
+    """Return whether the fault affects every record of the batch.
+
+    Examples of such faults: the credentials are invalid, access to the model is denied, the model does not exist, the
+    endpoint cannot be reached, or the daily quota or the budget is exhausted.
     """
     return fault.kind in _KINDS or fault.cause in DAY | NEVER or heals_after(fault.cause) is not None
 

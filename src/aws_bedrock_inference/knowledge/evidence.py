@@ -4,7 +4,7 @@ certain. `judge.py` decides the cause from the evidence.
 Exceptions, dictionaries and HTTP answers state their facts; `reading.py` reads them. In a text, the function
 `completed` searches for the facts. Each source writes them in another form: Python tracebacks, the AWS CLI, the SDKs
 for JavaScript, Java, Go and .NET, JSON bodies, XML, logs of Lambda and CloudWatch, and messages of proxies. A "normal"
-text is lower case and has single spaces. Its "clues" are its words and pieces of four characters.
+text is lower case and has single spaces.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/"
 
 
 class Words(NamedTuple):
-    """A normal text (lower case, single spaces), and its clues (its words and pieces of four characters). The clues
-    are used to find the catalogue's messages in the text.
+    """The text of an error, prepared for the search for the catalogue's messages.
+
+    `lower` is the text in lower case with single spaces. `there` is the result of `words.clues` for this text.
     """
 
     lower: str
@@ -187,9 +188,10 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     """Search a text for an error code in the wording of an SDK or a service, such as `api error CODE:`.
 
-    Return three values: the names of the facts that are certain, the code, and an empty operation. The code is certain
-    if the text contains exactly one code in such a wording, and the catalogue does not contain this code. Otherwise the
-    code is empty.
+    Return three values: the names of the facts that are certain, the code, and an empty operation.
+
+    The code is certain if the text contains no other code in such a wording. Only a code that the catalogue does not
+    contain is returned, because `_codes` finds the codes of the catalogue. Otherwise the returned code is empty.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""

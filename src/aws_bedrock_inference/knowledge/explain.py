@@ -38,14 +38,17 @@ class Explanation:
 
     * `cause` is the stable name of the cause (its slug), or `unknown`.
     * `decided_by` contains the words of the text that show the cause.
-    * `confidence` depends on what shows the cause. `high`: a message. `medium`: only a code and a service, or words
-      that other programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
-    * `conditional` is True if nothing shows that the text is from AWS.
+    * `confidence` depends on what shows the cause. `high`: a message, or a code with only one meaning. `medium`: only a
+      code and a service, or words that other programs also use. `low`: only a code, a status, or words about a lasting
+      problem. `none`: nothing.
+    * `conditional` is True if it is unknown whether the text is from AWS. If it is not from AWS, the explanation may
+      be wrong.
     * `other` is the program that the error comes from, if this is not AWS.
     * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.
     * `wait` is the number of seconds to wait before the next attempt.
     * `fields` contains details from the text: action, principal, resource, region, reasons.
-    * `prevent` states how to avoid the error, and `practice` is the name of that sentence.
+    * `prevent` is a sentence that states how to avoid the error. `practice` is the name of this sentence in the
+      catalogue, such as `pace-by-quota`.
     * `note` states where AWS's documents or other guides differ from this explanation, and why.
 
     Secrets and account ids are masked in all texts.
@@ -75,9 +78,7 @@ class Explanation:
 
     @property
     def prevent(self) -> str:
-        """The sentence that states how to avoid the error, or an empty string. The field `practice` contains the name
-        of this sentence.
-        """
+        """The sentence that states how to avoid the error, or an empty string."""
         return catalogue().practices.get(self.practice, "")
 
 
@@ -158,8 +159,10 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
 
 
 def _status(verdict: Verdict) -> int | None:
-    """Return the HTTP status in the text. Return None if a proxy may have set it: a proxy can answer a refused request
-    with its own status.
+    """Return the HTTP status of the error, or None if it is unknown.
+
+    If AWS has refused a request, a proxy can replace AWS's status with its own. If the status may be from a proxy,
+    return None.
     """
     status = verdict.evidence.status
     refused = verdict.template.kind in {Kind.DENIED, Kind.INVALID} and not verdict.evidence.certain
@@ -167,8 +170,9 @@ def _status(verdict: Verdict) -> int | None:
 
 
 def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
-    """Return the steps of the cause (remedies with conditions). If the fault has its own advice, which is more
-    specific, this advice is the first step.
+    """Return the steps of the cause (remedies with conditions).
+
+    If the advice of the fault is not one of these steps, it is added as the first step, because it is more specific.
     """
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
@@ -179,7 +183,7 @@ def _practice(slug: str, service: str) -> str:
     """Return `slug`, the name of a practice (how to avoid an error), if the practice applies to the service. Otherwise
     return an empty text.
 
-    A service can also return errors of the services that it calls. Practices for these services apply, too.
+    A service can pass on errors of other services that it calls. The practices of these other services apply, too.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()

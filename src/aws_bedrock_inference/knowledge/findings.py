@@ -60,8 +60,10 @@ class Subject(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event (log message): its cause and its subject. `words` are the words that show the cause.
-    `conditional` is True if nothing shows that the event is from AWS.
+    """The meaning of one event (log message): its cause and its subject.
+
+    `words` are the words that show the cause. `conditional` is True if it is unknown whether the event is from AWS. If
+    the event is not from AWS, the cause may be wrong.
     """
 
     cause: str
@@ -163,8 +165,8 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """An example of an error, from the part with the most events. A part contains the events with one subject (what
-        was called). Secrets in the example are masked.
+        """The text of one event with this cause. The event has the subject (what was called) that occurs most often.
+        Secrets in the text are masked.
         """
         return self.by_subject()[0].example
 

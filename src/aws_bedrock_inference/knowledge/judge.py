@@ -53,15 +53,17 @@ _NOTHING_KNOWN = Fault(code="", message="", advice="This version of the package 
 
 
 class Verdict(NamedTuple):
-    """The cause of an error, its decision, and the evidence for both.
+    """The cause of an error, the decision whether to retry the call, and the evidence for both.
 
     * `template` is a fault without details of the call, such as a request id. The field `cause` of this fault is a
       cause of the catalogue, `modelled` or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
-    * `confidence` depends on what matches. `high`: a message. `medium`: only a code and a service, or words that other
-      programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
+    * `confidence` depends on what matches. `high`: a message, or a code with only one meaning. `medium`: only a code
+      and a service, or words that other programs also use. `low`: only a code, a status, or words about a lasting
+      problem. `none`: nothing.
     * `models` are AWS's service models that describe the error, if the catalogue does not contain it.
-    * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only for a text from AWS.
+    * `conditional` is True if it is unknown whether the text is from AWS. If it is not from AWS, the verdict may be
+      wrong.
     * `other` is the program that the error comes from, if this is not AWS.
     """
 
@@ -90,9 +92,9 @@ class Candidate:
 def judge(seen: Evidence) -> Verdict:
     """Return the verdict on one error.
 
-    The verdict on an error from an exception or a client is cached, because a program receives the same error many
-    times, such as a throttle. Such evidence has entries in `seen.certain`. The verdict on a line of a log is not
-    cached, because the lines differ.
+    If `seen.certain` names a fact, the verdict is cached, unless the text is very long. Such errors are usually from a
+    program, which can receive the same error many times, for example a throttle. If `seen.certain` is empty, the text
+    can be a line of a log. The lines of a log differ, so a cached verdict would not be used again.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -208,9 +210,9 @@ def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float
 
     * 0 if the entry applies to all services, or if no service of the error is known.
     * A bonus if the entry's service is one of the error's possible services. The first service gets the largest bonus.
-    * `other` if the error's services are guesses, and the entry's service is not one of them.
-    * `passed_on` if the error is certainly from another service, but this other service also returns errors of the
-      entry's service. For example, Bedrock Agents also returns errors of Bedrock Runtime.
+    * The argument `other` if the error's services are guesses, and the entry's service is not one of them.
+    * The argument `passed_on` if the error is certainly from another service that passes on errors of the entry's
+      service. For example, Bedrock Agents passes on errors of Bedrock Runtime.
     * None in all other cases: the error cannot come from the entry's service.
     """
     services = seen.services

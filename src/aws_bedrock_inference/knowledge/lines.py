@@ -4,8 +4,8 @@ lines, such as a traceback.
 The prefix that Docker Compose, Kubernetes, syslog or journald adds to each line is skipped. The rest of a line shows
 its kind:
 
-* A "stamped" line begins with a time, or is a JSON record that contains a time.
-* A "levelled" line begins with a level, such as ERROR, or with a time of day without a date.
+* A "stamped" line begins with a date (usually followed by a time), or is a JSON record with a time or a level.
+* A "levelled" line begins with a level, such as ERROR, or with a time without a date, such as `12:00:00`.
 * A "continuation" belongs to the line above it: it is indented, or begins with words such as `Caused by:`.
 * All other lines are "plain".
 
@@ -98,7 +98,7 @@ EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
 
 
 class Kind(IntEnum):
-    """The kinds of lines. A `RECORD` is a line with a time that contains a complete log message as JSON."""
+    """The kinds of lines. A `RECORD` is a complete log message as JSON, with its time or its level."""
 
     PLAIN, CONTINUES, LEVELLED, STAMPED, RECORD = range(5)
 
@@ -133,7 +133,8 @@ def line_at(buffer: bytes, at: int) -> Line:
 def _traced(buffer: bytes, at: int, text: int) -> bool:
     """Return True if a line with a time belongs to the traceback above it.
 
-    Some loggers write the time before each line of a traceback. A line that belongs to it meets all three conditions:
+    Some loggers write the time before each line of a traceback. A line belongs to the traceback if it meets all three
+    conditions:
 
     * The line has the same time (to the second) as the line above.
     * Both lines look like lines of a traceback, such as `File "app.py", line 3`.
