@@ -29,8 +29,8 @@ def opened(store: str | ShareStore) -> ShareStore:
 
 
 def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
-    """Check the option `shares`, and return it with a number instead of the name of each priority as the key. The
-    values are the guaranteed shares of the quota.
+    """Check the option `shares`: the guaranteed share of the quota for each priority. Return the same dictionary, but
+    with the number of each priority as the key, because a key of `shares` can also be a name such as `batch`.
     """
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(

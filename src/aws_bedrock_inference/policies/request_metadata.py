@@ -44,8 +44,8 @@ class RequestMetadata:
         self.names = names
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it does not use the time
-        """Return a step that adds the caller's context (set with `context(...)`) to each Converse request. It then runs
-        `step` (the rest of the pipeline).
+        """Return a step that adds the caller's context (set with `context(...)`) to each Converse request, and then
+        runs `step` (the rest of the pipeline).
         """
 
         def flow(call: Call) -> Flow:

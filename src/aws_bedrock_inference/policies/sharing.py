@@ -7,8 +7,9 @@ store has renewed the lease.
 While the store fails, it cannot grant the share of this process to another process. Therefore the process extends a
 lease that is still valid. If a request fails after the lease has expired, calls wait for a second request, which is
 sent after one second. If the second request also fails, the process uses the quota divided by the last known number of
-members, but at most its last share. A process that never reached the store uses a tenth of the quota.
-But if somebody must first correct the cause, such as a wrong password, the call raises `StoreUnusable`.
+members, but at most its last share. A process that never reached the store uses a tenth of the
+quota if the cause can be temporary. If somebody must correct the cause, such as a wrong password, the call raises
+`StoreUnusable`.
 """
 
 from __future__ import annotations
