@@ -75,8 +75,9 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
 
 
 def _of_another_region(fault: Fault, route: Route) -> str:
-    """Return advice if the Region in the model's ARN is not the called Region; otherwise return an empty text. AWS
-    refuses such a call with an error that names no Region: the model does not exist, or access to it is denied.
+    """Return the advice to call the Region in the model's ARN, if another Region was called; otherwise return an empty
+    text. The error from AWS does not name the Region. It only states that the model does not exist or that access to
+    it is denied.
     """
     if fault.status is None or fault.kind not in (Kind.INVALID, Kind.NOT_FOUND, Kind.DENIED):
         return ""

@@ -53,8 +53,8 @@ class Fallback(Ordered):
       requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. A throttle
-      does not count if the quota of the route then decides when the call is sent again.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. A throttled
+      request does not count if a `Quota` for the route then delays the next request.
     * `chance`: the random source of the waits.
 
     If no rule in `on` matches a fault, the fault's cause determines what must differ on the new route. For example, a
@@ -118,8 +118,8 @@ class Fallback(Ordered):
         return flow
 
     def health(self, key: str, now: float) -> Health:
-        """Return the `Health` of the route with this key, which decides how many calls the route gets. The first call
-        on a route creates this object.
+        """Return the `Health` of the route with this key. This object decides how many calls the route receives. If it
+        does not exist, it is created.
         """
         return self._health.get(key) or self._health.of(key, Health, now)
 

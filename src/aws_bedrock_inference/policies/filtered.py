@@ -49,7 +49,7 @@ class Filtered(Ordered):
     The format of an InvokeModel answer differs between models. Therefore a message cannot replace such an answer, and
     the answer is delivered unchanged. A function can replace it: it returns the body as bytes or a dictionary.
 
-    Refuses no call, and repeats no call, because the same content would be filtered again. Emits `ContentFiltered`.
+    Does not repeat a call, because the same content would be filtered again. Refuses no call. Emits `ContentFiltered`.
     Raises `ValueError` for invalid options.
     """
 
@@ -215,9 +215,8 @@ def _request_id(outcome: Outcome) -> str | None:
 
 
 def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
-    """Return the outcome of a filtered answer, with a fault that reports the filtered content. The value of the
-    outcome still contains the received content. `head` is the answer's response. The fault contains the metadata of
-    this response.
+    """Return the outcome of a filtered answer, with a fault that reports the filtered content. The received content
+    remains in the outcome. `head` is the response of boto3. Its `ResponseMetadata` is copied to the fault.
 
     If the outcome already has a fault, return the outcome unchanged.
     """

@@ -57,14 +57,16 @@ class Follower:
         self.verdict: Any = Verdict.WAIT
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function `wake` and return True. Return False if the waiting call already has a result."""
+        """Register the function `wake`, which wakes the waiting call, and return True. Return False if the waiting call
+        already has a result.
+        """
         with self._lock:
             self._wake = wake
             return self.verdict is Verdict.WAIT
 
     def wake(self) -> bool:
-        """Wake the waiting call. Return True if this succeeded, and False if the call's event loop has closed. Call
-        this method without holding the lock.
+        """Wake the waiting call. Return True if this succeeded, and False if the call's event loop has closed. The
+        thread that calls this method must not hold the lock of the `Flights` object.
         """
         wake = self._wake
         try:
@@ -78,11 +80,11 @@ class Follower:
 class Flight:
     """The request that equal calls with one key share.
 
-    * `expired`: an answer from the store that is too old, or None.
+    * `expired`: an expired answer that was found in the cache's store, or None.
     * `looked`: True if a call has already looked for an answer in the store.
     * `led_since`: the time at which the current leader (the call that sends the request) started.
-    * `held_since`: the time at which the leader's caller received the stream item that it processes now. If it
-      processes no item, this is infinity.
+    * `held_since`: the time at which the leader's caller received the latest stream item. After the caller has
+      processed this item, the value is infinity.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")

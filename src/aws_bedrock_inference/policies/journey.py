@@ -281,7 +281,8 @@ class Journey:
 
     def _failed(self) -> Outcome:
         """Return the outcome of a call that no route answered. If requests were sent on several routes, return the
-        outcome on the route that comes first in the list. Add the failures on the other routes as the call's history.
+        outcome on the best of these routes. The requested route is the best, and then the targets in their order. Add
+        the failures on the other routes as the call's history.
         """
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())

@@ -19,7 +19,7 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 def is_sound(outcome: Outcome) -> bool:
     """Return True if other callers can receive the answer of an outcome; otherwise return False. The answer must come
     from the requested route, and must not be a substitute or a message that replaced it. If a broken stream was
-    continued, a check must have verified that its parts fit together.
+    continued, the second part must be known to start where the first part ended (`Seam.verified`).
     """
     made = outcome.made
     if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:

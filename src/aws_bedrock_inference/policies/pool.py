@@ -43,8 +43,11 @@ class Pool:
         self.largest = min(minute, ledger.day.limit)
 
     def refusal(self, tokens: float, route: Route) -> Fault | None:
-        """Return the fault of a call that can never be admitted, or None. AWS has set its quota to 0, or the call needs
-        more tokens than the quota of a minute or of a day allows. A listed limit can have risen since the start.
+        """Return the fault of a call that can never be admitted, or None if it can be admitted. A call can never be
+        admitted if AWS has set its quota to 0, or if it needs more tokens than the quota of a minute or of a day.
+
+        AWS can have increased the quota of a minute after the program read it. Therefore, if the estimated limit is
+        higher than the limit that was read, the estimated limit is used.
         """
         if self.held:
             return held(str(route), self.held)

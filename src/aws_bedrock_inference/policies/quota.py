@@ -56,9 +56,12 @@ class Quota:
 
     `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
     this number. `waiting`, default 10,000, limits the queue: a call is refused if at least this number of calls would
-    be admitted before it. Calls of different tenants are admitted in turn, so the queue of one tenant is not counted
-    for the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all processes with the same store share
-    one quota, except for `tpd`. If the store cannot be used at all, the first call raises `StoreUnusable`.
+    be admitted before it. For example, 10,000 calls of tenant A wait. Tenants are admitted in turn, so only one of
+    these calls is admitted before the first call of tenant B. Therefore the call of tenant B is not refused.
+
+    `store` is a URL such as `redis://host` or `sqlite:///path`: all processes with the same store share one quota,
+    except for `tpd`. The first call raises `StoreUnusable` if the store cannot be used until somebody corrects the
+    cause, such as a wrong password.
 
     `shares` sets the guaranteed part of this process's quota for each priority. {"batch": 0.2} reserves a fifth of the
     quota for batch calls that wait behind higher priorities. A share is not a maximum: batch calls can also use all
@@ -200,10 +203,10 @@ class Quota:
         """Set the burndown of a model in all of its quotas. The burndown is the number of tokens by which one output
         token reduces the quota.
 
-        From then on, the quota uses exactly this number. Without this method, the quota starts with the number in the
-        package's table of models. If the table's number is too high, a part of `tpm` stays unused. Therefore the quota
-        tries lower numbers in small steps, and logs the steps. It does so only if `tpm` is configured and the number is
-        above 1.
+        From then on, the quota uses exactly this number. If this method is not called, the quota starts with the number
+        in the package's table of models. This number can be too high, and a part of `tpm` would then stay unused.
+        Therefore, if `tpm` is configured and the number is above 1, the quota tries lower numbers in small steps, and
+        logs the steps.
         """
         if not is_number(burndown, above=0):
             raise ValueError(
@@ -247,8 +250,8 @@ class Quota:
 
     def _listed(self, route: Route) -> tuple[dict[str, float], str]:
         """Return the limits per minute that Service Quotas lists for the model of `route`, by dimension ("requests" or
-        "tokens"). Also return the name of a listed quota that AWS has set to 0, or an empty text. A limit that this
-        object configures replaces the listed one, and is not considered here.
+        "tokens"). Also return the name of a listed quota that AWS has set to 0, or an empty text. Listed values are
+        omitted if the user has configured the same limit, because the configured limit replaces them.
         """
         table = self._table if self._table is not None and self._table.region == route.region else None
         limits = None if table is None else table.limits(route.base or route.model, route.pool)
@@ -270,7 +273,9 @@ class Quota:
         return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
 
     def _needless(self, day: Day, now: float) -> bool:
-        """Return True if no ledger uses `day` and a new daily quota would act in the same way; otherwise False."""
+        """Return True if the daily quota `day` can be deleted; otherwise return False. It can be deleted if no ledger
+        uses it, and if a new daily quota would act in the same way as `day`.
+        """
         return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:

@@ -29,7 +29,9 @@ def opened(store: str | ShareStore) -> ShareStore:
 
 
 def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
-    """Return the guaranteed share of the quota for each priority. The keys are the numbers of the priorities."""
+    """Check the option `shares`: the guaranteed share of the quota for each priority. Return the same dictionary, but
+    with the number of each priority as the key, because a key of `shares` can also be a name such as `batch`.
+    """
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(
             f"Quota(shares={shown(shares)}): pass a dictionary such as {{'batch': 0.2}}. Each value is the part of the "

@@ -1,5 +1,5 @@
-"""The policy that sends the caller's context with each call, so that it appears in the account's model invocation
-log. The context is the names and values that `context(...)` has set.
+"""The policy that sends the caller's context with each Converse call. AWS then writes the context to the account's
+model invocation log. The context is the names and values that `context(...)` has set.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _REFUSED = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,\-.]", re.ASCII)  # in botocore's 
 
 
 class RequestMetadata:
-    """A policy that sends the caller's context with each Converse call as `requestMetadata`. AWS writes it to the
-    account's model invocation log.
+    """A policy that sends the caller's context with each Converse call as `requestMetadata`. AWS writes this
+    context to the account's model invocation log.
 
     * `names`: the names that are sent, with their values. The other names of the context are not sent. Without `names`,
       the whole context is sent.
@@ -44,7 +44,9 @@ class RequestMetadata:
         self.names = names
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it does not use the time
-        """Return a step that adds the context to each request, and then runs `step` (the rest of the pipeline)."""
+        """Return a step that adds the caller's context (set with `context(...)`) to each Converse request, and then
+        runs `step` (the rest of the pipeline).
+        """
 
         def flow(call: Call) -> Flow:
             return step(self._with_context(call) if call.context and call.operation in _CONVERSE else call)

@@ -125,7 +125,7 @@ class Resume(Ordered):
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
         """Return the reason why a broken answer is not resumed, or None if it is resumed. `resumed` is the number of
-        earlier resumptions of this answer. `start` is the time at which the next part would start.
+        earlier resumptions of this answer. `start` is the time at which the next resumption would start.
         """
         if resumed >= self.interruptions:
             return f"the stream broke {resumed + 1} times"
@@ -146,7 +146,7 @@ class Resume(Ordered):
 
 
 def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
-    """Return a message about the `on_interrupt` of a call if it is invalid, or None if it is valid."""
+    """Return an error message if the option `on_interrupt` of a call is invalid, or None if it is valid."""
     if on_interrupt not in _WAYS:
         return f"on_interrupt={shown_name(on_interrupt, _WAYS)}: pass one of {', '.join(_WAYS)}"
     if on_interrupt != "raise" and not any(isinstance(policy, Resume) for policy in pipeline.policies):

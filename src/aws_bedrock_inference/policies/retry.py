@@ -107,7 +107,7 @@ class Retry(Ordered):
 def _at_stake(call: Call, fault: Fault) -> int:
     """Return the number of tokens that AWS may have charged for a failed attempt.
 
-    If the service received the request and sent no error status, it may have generated the whole answer. Then return
-    the number of tokens that the call reserved for its input and `max_tokens`. In all other cases, return 0.
+    If the service received the request and sent no error status, it may have generated the whole answer. In this case,
+    return the number of tokens that the call reserved for its input and `max_tokens`. Otherwise return 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

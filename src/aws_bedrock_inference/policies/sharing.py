@@ -1,14 +1,15 @@
 """The part of one process in a quota that a store divides among many processes.
 
 About once a second, one call reports to the store what this process needs. The store replies with a lease: the share of
-the quota that the process can use for a few seconds. When the lease has expired, by the process's own clock, the
-process sends no calls until the store has renewed the lease.
+the quota that the process can use for a few seconds. When the lease has expired, the process sends no calls until the
+store has renewed the lease.
 
 While the store fails, it cannot grant the share of this process to another process. Therefore the process extends a
 lease that is still valid. If a request fails after the lease has expired, calls wait for a second request, which is
 sent after one second. If the second request also fails, the process uses the quota divided by the last known number of
-members, but at most its last share. A process that never reached the store uses a tenth of the quota. If the store
-cannot be used at all, the first call raises `StoreUnusable`.
+members, but at most its last share. A process that never reached the store uses a tenth of the
+quota if the cause can be temporary. If somebody must correct the cause, such as a wrong password, the call raises
+`StoreUnusable`.
 """
 
 from __future__ import annotations
@@ -107,11 +108,13 @@ class Membership:
         self._use(0.0, {}, 0.0, -inf)
 
     def after_fork(self) -> None:
-        """Use no share of the quota in a forked child until the store grants one. The lease belongs to the parent."""
+        """In a forked child, discard the parent's share of the quota. The child requests its own share before its first
+        call.
+        """
         self.due = self._ledger.window.leased_until = -inf
 
     def lapsed(self, now: float) -> bool:
-        """Return True if the lease (share of the quota) expired by this process's clock; otherwise return False."""
+        """Return True if this process's lease (its share of the quota) has expired; otherwise return False."""
         return now >= self._ledger.window.leased_until
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
@@ -143,8 +146,9 @@ class Membership:
     def _look_apart(self) -> Generator[Effect, object, None]:
         """Log a warning, once, if other processes use this store and this model but do not know their AWS account.
 
-        Their account can be the account of this process. The store cannot know this, and grants the whole quota twice:
-        once to the processes that know the account, and once to the other processes.
+        The store then treats these processes as users of a different quota, although their account can be the account
+        of this process. If both accounts are the same, the store grants the quota twice: once to the processes that
+        know the account, and once to the other processes.
         """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
@@ -180,9 +184,8 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Send the next request to the store earlier, so that it reports a waiting call with this priority and tenant.
-        Change nothing if the last request already reported a waiting call with the same priority and tenant, or if the
-        store fails.
+        """Send the next request to the store earlier. This request reports that a call with this priority and tenant
+        waits for quota. Change nothing if the last request already reported such a call, or if the store fails.
         """
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))

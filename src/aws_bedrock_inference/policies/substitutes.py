@@ -1,4 +1,4 @@
-"""Deliver items of a stream that did not come from the service, such as a substitute for a failed answer."""
+"""Deliver stream items that a policy created, such as a substitute for a failed answer, or that it held back."""
 
 from __future__ import annotations
 

@@ -145,7 +145,8 @@ def is_same(route: Route, other: Route) -> bool:
 
 def route_of(found: Target, call: Call, place: Place | None) -> Route:
     """Return the route on which `call` reaches the target `found`. This route replaces the route that the caller
-    requested. `place` is the endpoint of the target, with its session.
+    requested. `place` is the endpoint and session of the target. If it is None, the call uses the client's own
+    endpoint and session.
     """
     split = target(found.model_id)
     if place is None or found.here:

@@ -1,5 +1,5 @@
 """Handle throttles and calls without reported usage for the policy `Quota`, and describe the state of a quota as
-text. The ledger is the object that admits calls and counts their tokens.
+text. Each quota has a ledger: the object that admits calls and counts their tokens.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
 
     If the daily quota is exhausted, the call fails. The fault states the seconds after which the caller can send the
     call again (`retry_after`). If another limit is exhausted, the fault is marked as `paced`: the quota decides when
-    the call is sent again. The fault is not marked if throttles have continued for too long.
+    the call is sent again. If throttles have continued for more than 90 seconds, the fault is not marked. The policy
+    `Retry` then waits as after any other fault.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)

@@ -2,8 +2,9 @@
 
     rates_of("global.anthropic.claude-sonnet-4-6", "eu-west-1").cost(reply.usage)
 
-An unknown price is None, never zero. A cost is a float, because JSON, databases and metrics accept it. The sum is
-computed in whole units of 1e-12 dollars and rounded once, so the float is the nearest one to the exact cost.
+An unknown price is None, never zero. A cost is a float, because JSON, databases and metrics accept it. The costs of
+all tokens of a call are added in whole units of 1e-12 dollars. The sum is rounded only once, so the float is the
+nearest one to the exact cost.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """The reservation of one call. The call is sent after the reservation was admitted. `admitted` is None while the
-    call waits.
+    """The reservation of one call. `admitted` is None while the call waits. It is True if the call can be sent, and
+    False if the call is refused.
 
     `most` is the highest possible cost of the call, and `expected` is the reserved cost. Both are in units of 1e-12
     dollars.
@@ -43,8 +43,8 @@ class Hold:
             return self.admitted is None
 
     def wake(self) -> bool:
-        """Wake the waiting call. Return False if its event loop has closed. Call this method without holding the
-        lock.
+        """Wake the waiting call. Return True if this succeeded, and False if the call's event loop has closed. The
+        thread that calls this method must not hold the lock of the `Spend` object.
         """
         try:
             if self._wake is not None:

@@ -45,8 +45,8 @@ class Remainder(NamedTuple):
     code: str = "ProvisionedThroughputExceededException"
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that send the unprocessed requests again, and their fault. The fault is None if all
-        requests were processed.
+        """Return the parameters of a call that sends the unprocessed requests again, and the fault of these requests.
+        The fault is None if all requests were processed.
         """
         left = answer.get(self.left)
         fault = _fault(self.code, f"{self.left} in the answer", service) if left else None
@@ -223,8 +223,8 @@ def _slowest(faults: Any) -> Fault | None:
     """Return the fault with the longest backoff, or None if there are no faults. All failed entries are sent again in
     one request. Therefore this request must wait for the longest backoff that one of its entries requires.
 
-    The fault of an entry can forbid a retry, although the service has marked the failure as its own (`SenderFault` is
-    False). In this case, return a copy of the fault that allows one retry.
+    The code of an entry's fault can forbid a retry, although the service reports with `SenderFault` = False that the
+    entry is correct. The entry is then sent again once: return a copy of the fault that allows one retry.
     """
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:
