@@ -61,10 +61,10 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 
 
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
-    """Return the seconds to wait after `fault`, before the retry with the number `retry`.
+    """Return the seconds to wait after `fault`, before the retry with the number `retry`. The wait is at least the time
+    that the service requests.
 
-    The wait is at least the time that the service requests. Usually, `jitter` computes a wait, and the wait is also at
-    least the minimum wait of the fault (`fault.hint.floor`).
+    Usually, the wait is the result of `jitter`, but at least `fault.hint.floor`, the minimum wait of the fault.
 
     If the fault is `paced`, the quota policy decides when to send the call again, so `jitter` and the minimum wait are
     not used. The first four retries wait only as long as the service requests. If they all fail, the quota policy

@@ -24,8 +24,9 @@ limit.
 
 Throttles can continue after a failed step, because an earlier step can also have been wrong. The earlier step caused no
 throttles if the token bucket of the service still contained unused quota. After a further failure, the burndown is
-computed from the tokens that the service accepted. In 5 minutes, a service accepts at most the limit of 6 minutes: 5
-minutes, and one minute from the bucket. The burndown is set to the highest number with which this is true.
+computed from the tokens that the service accepted. For example, in 5 minutes a service accepts at most 6 times the
+limit per minute, because a full bucket contains the quota of one minute. The burndown is set to the highest number with
+which this is true for each period.
 
 If there are still more throttles than usual, the burndown rises by one step after each further failure. It does not
 rise above the value from before the steps. Steps never lower it below LEAST.

@@ -80,8 +80,8 @@ class Doubts:
         more than the service is known to accept.
 
         Many throttles can come together by chance, also without a trial. If no trial was running (`anyway` is True),
-        the largest doubt is stored. A later trial must then cause far more throttles before it ends: its doubt must
-        exceed 4 plus twice the stored doubt.
+        the largest doubt so far is stored. A later trial then ends only after far more throttles: its doubt must exceed
+        4 plus twice the stored doubt.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

@@ -189,8 +189,8 @@ class Evidence:
 
         Noise means throttles although the quota is not full. If no noise is known, the evidence (a log likelihood
         ratio) must exceed `enough`. If noise is known, more evidence is needed, because among many calls noise alone
-        sometimes causes many throttles. The evidence must then exceed both 4 and log(n). The number n is the number of
-        calls since the method `blame` was last called. After 1000 calls, log(n) is 6.9.
+        sometimes causes many throttles. The evidence must then exceed both 4 and log(n). The number n counts the calls
+        that were admitted since `blame` last recorded a cause. After 1000 calls, log(n) is 6.9.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 

@@ -131,8 +131,8 @@ class Pause:
         lasts until the end of `day`, but at most `PARKED` seconds.
 
         The service sends the same error for a model whose own quota is 0. If a call of this model has succeeded since
-        the last error of this kind, the model's own quota is not 0. Then the day is exhausted, and the other models
-        that share it are also paused.
+        the previous error of this kind, the model's own quota is not 0. So the shared day is exhausted, and the other
+        models are also paused. Otherwise only this model is paused.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -177,12 +177,12 @@ class Day(Locked):
 
     `limit` is in quota tokens, in which an output token counts as several tokens (burndown). AWS weights tokens by
     their price in an unpublished way, so the service can report an exhausted day before `limit` is reached. After this
-    report, no model is called until `exhausted_until`. `ends` is the end of the day. `exhausted_until` and `ends` are
-    times of the same clock as the parameter `now` of the methods.
+    report, models stop until `exhausted_until`. `ends` is the end of the day. `exhausted_until` and `ends` are times of
+    the same clock as the parameter `now` of the methods.
 
-    AWS sends the same message for a model whose quota is set to 0, as in new accounts. Other models can then still be
-    called. If a call of the reported model has succeeded since the last message of this kind, the quota of the model
-    is not 0. Then the day is exhausted, and all models stop. Otherwise only the reported model stops.
+    AWS also sends this report for a model whose own quota is set to 0, as in new accounts. Other models can then still
+    be called. If a call of the reported model has succeeded since the previous report, the model's own quota is not 0.
+    So the shared day is exhausted, and all models stop. Otherwise only the reported model stops.
     """
 
     def __init__(self, limit: float = inf, ends: float = inf) -> None:
@@ -233,8 +233,8 @@ class Day(Locked):
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more can fit into the daily quota. Only used tokens reduce the quota here.
-        Tokens that calls in flight have reserved count as free, because the calls may release many of them.
+        """Return the shortest possible wait, in seconds, until `tokens` more fit into the daily quota. The result
+        assumes that the calls in flight use none of the tokens that they have reserved.
         """
         with self._lock:
             self._renew(now)

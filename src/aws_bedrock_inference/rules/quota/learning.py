@@ -194,8 +194,9 @@ class EvidenceEstimator:
 
     @property
     def unproven(self) -> float:
-        """The slack (the fraction by which the reserved tokens can exceed the limit per minute), if it may cause
-        throttles. Otherwise 0: for over a minute, the service has accepted more than the limit per minute.
+        """The slack if it can be the cause of throttles, otherwise 0. The slack is the fraction by which the reserved
+        tokens can exceed the limit per minute. The slack is not the cause if the service has already accepted more than
+        the limit for over a minute.
         """
         return 0.0 if self._slack.proven(self._now) else self.slack
 
@@ -362,8 +363,9 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence about the limit, because it is about earlier values. One of three values has changed: the
-        estimate, the burst or the slack (the fraction by which reserved tokens can exceed the limit per minute).
+        """Delete the evidence about the limit, because the evidence belongs to earlier values. One of three values has
+        changed: the estimate, the burst or the slack (the fraction by which reserved tokens can exceed the limit per
+        minute).
         """
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
