@@ -61,12 +61,14 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 
 
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
-    """Return the seconds to wait after `fault`, before the retry with the number `retry`.
+    """Return the seconds to wait after `fault`, before the retry with the number `retry`. The wait is at least the time
+    that the service requests.
 
-    The wait is at least the time that the service requests, and at least the minimum wait of the fault
-    (`fault.hint.floor`). If the fault is `paced`, the quota policy decides when to send the call again. The first
-    retries then wait only as long as the service requests. Later retries also wait at random for up to 4 seconds,
-    because other calls succeed, but this call is throttled again and again.
+    Usually, the wait is the result of `jitter`, but at least `fault.hint.floor`, the minimum wait of the fault.
+
+    If the fault is `paced`, the quota policy decides when to send the call again, so `jitter` and the minimum wait are
+    not used. The first four retries wait only as long as the service requests. If they all fail, the quota policy
+    alone was not enough. Therefore each later retry waits for a random time of up to 4 seconds.
     """
     if fault.paced:
         longest = 0.0 if retry <= PACED else PACED_LONGEST * min(1.0, 0.5 ** (2 * PACED - retry))

@@ -15,17 +15,18 @@ limit.
     trying     calls wait for tokens, and use    the burndown is lowered by a small step    when more throttles arrive
                nearly the whole limit            every half minute                          than usual
     failed     more throttles than usual within  the burndown from before the step          immediately: resting. Each
-               a minute after a step             returns. Tokens that were not counted in   failure makes the rest four
-                                                 the last minute are counted now. The next  times as long, until a step
+               a minute after a step             returns. It also replaces the lower one    failure makes the rest four
+                                                 in the count of the last minute. The next  times as long, until a step
                                                  steps are half as large                    causes no throttles
     too low    throttles, although calls waited  the burndown is set 10 % above the number  immediately: resting
                and, by this package's count,     with which the last minute would have
                used much less than the limit     used the whole limit
 
-Throttles can continue after a failed step. The reason is that earlier steps can also have been wrong: they caused no
-throttles, because the service still had saved quota in its token bucket. After a further failure, the burndown is
-computed from the tokens that the service accepted: in any period, these are at most the limit for this period plus the
-limit for one minute. The burndown is set to the highest number for which this is true.
+Throttles can continue after a failed step, because an earlier step can also have been wrong. The earlier step caused no
+throttles if the token bucket of the service still contained unused quota. After a further failure, the burndown is
+computed from the tokens that the service accepted. For example, in 5 minutes a service accepts at most 6 times the
+limit per minute, because a full bucket contains the quota of one minute. The burndown is set to the highest number with
+which this is true for each period.
 
 If there are still more throttles than usual, the burndown rises by one step after each further failure. It does not
 rise above the value from before the steps. Steps never lower it below LEAST.
@@ -111,7 +112,8 @@ class Mark(NamedTuple):
 
 class Step(NamedTuple):
     """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full`
-    is a running total at the time of the decrease: the seconds in which calls used nearly the whole limit.
+    is the number of seconds, before the decrease, in which calls used nearly the whole limit. These seconds are
+    counted from the start, or from the last time at which the burndown was too low.
     """
 
     full: float
@@ -159,13 +161,17 @@ class Burndown:
         return self.rate != self.table
 
     def state(self, rate: float) -> None:
-        """Use the burndown `rate` that the user has set, and learn no other burndown from now on."""
+        """Use the burndown `rate` (quota tokens per output token) that the user has set. From now on, learn no other
+        burndown.
+        """
         self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as set with set_burndown"
         self.due = inf
 
     @property
     def on_trial(self) -> bool:
-        """True while lower burndowns are tried. The counted use can then be higher than the service's count."""
+        """True while trials test whether the burndown is too high. If it is too high, this package counts more quota
+        tokens than the service.
+        """
         return bool(self._stepped)
 
     @property
@@ -189,7 +195,7 @@ class Burndown:
 
     def look(self, now: float, limit: Limit, admitted: float) -> None:
         """Lower the burndown by one step if calls waited for tokens, used the limit almost fully, and were hardly
-        throttled. `admitted` is the number of calls that were admitted since the start.
+        throttled. `admitted` is the number of calls that were admitted so far.
         """
         self.due = now + LOOK
         seconds = now - self._marks[-1].at
@@ -219,8 +225,8 @@ class Burndown:
         In a row of throttles, almost no call succeeds between them. `in_a_row` is the number of throttles in the row so
         far, including this one.
 
-        After too many throttles, raise the burndown. If this undoes a decrease, this package has counted too few
-        tokens for the calls of the last minute. Return the missing tokens, so that the caller counts them now.
+        After too many throttles, raise the burndown. If a trial had lowered the burndown, this package has counted too
+        few tokens for the calls of the last minute. Return the missing tokens, so that the caller counts them now.
         Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
@@ -264,11 +270,12 @@ class Burndown:
         return owed
 
     def _rise(self, now: float, limit: Limit) -> None:
-        """Raise the burndown if it is too low. It is too low if calls waited and were throttled, but the tokens that
-        this package counted in the last minute are far below the limit.
+        """Raise the burndown (quota tokens per output token) if it is too low. It is too low if calls waited and were
+        throttled, although this package counted far fewer tokens than the limit in the last minute.
 
-        For example, the limit is 100,000 tokens per minute, and this package has counted 60,000. The service throttles
-        only when it has counted 100,000. So it counts more quota tokens for each output token than this package.
+        For example, the limit is 100,000 tokens per minute. This package has counted 60,000 tokens, but the service
+        throttles, so the service has counted 100,000. The service counts more quota tokens for each output token than
+        this package.
         """
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
@@ -312,7 +319,9 @@ class Burndown:
         return charge / max(LOOK, last.at - first.at)
 
     def _owed(self, now: float, rate: float) -> float:
-        """Return how many more quota tokens would have been counted in the last minute with the burndown `rate`."""
+        """Return the quota tokens that the count of the last minute lacks if the right burndown is `rate`. For example,
+        1000 output tokens were counted with a burndown of 4. If `rate` is 5, the count lacks 1000 quota tokens.
+        """
         marks = [mark for mark in self._marks if mark.at >= now - MINUTE]
         return sum(
             (after.output - mark.output) * max(0.0, rate - mark.rate) for mark, after in itertools.pairwise(marks)

@@ -36,8 +36,8 @@ class Doubts:
         self.start()
 
     def start(self) -> None:
-        """Delete all evidence against trials. Delete also the counts of the usual throttles, which are the throttles
-        that arrive while no trial runs.
+        """Delete the doubt: the evidence that a trial causes throttles. Delete also the counts of the usual throttles,
+        which arrive while no trial runs. In a trial, the package sends more than the service is known to accept.
         """
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
@@ -50,8 +50,8 @@ class Doubts:
         return self.doubt > DOUBT + WORST * self._worst
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
-        """Record that `seconds` have passed, and that `admitted` calls have been admitted since the start. `anyway` is
-        True if no trial runs. In a trial, the package sends more than the service is known to accept.
+        """Record the calls of the last `seconds` seconds. `admitted` is the number of calls that were admitted so far.
+        `anyway` is True if no trial runs. In a trial, the package sends more than the service is known to accept.
         """
         calls = admitted - self._admitted
         self._admitted = admitted
@@ -66,7 +66,7 @@ class Doubts:
                 self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
 
     def throttle(self, *, anyway: bool) -> None:
-        """Record a throttle. `anyway` is True if no trial runs. Such a throttle is counted as one of the usual
+        """Record a throttle. If no trial runs (`anyway` is True), the throttle is counted as one of the usual
         throttles. In a trial, the package sends more than the service is known to accept.
         """
         most = DOUBT + WORST * self._worst + SLIGHT  # a larger doubt would only take longer to disappear
@@ -79,8 +79,9 @@ class Doubts:
         """Set the doubt to zero. The doubt is the evidence that a trial causes throttles. In a trial, the package sends
         more than the service is known to accept.
 
-        `anyway` is True if no trial was running. In that case, the throttles came by chance. As many throttles can also
-        come by chance while a trial runs. Therefore a later trial ends only if its doubt is larger than this one.
+        Many throttles can come together by chance, also without a trial. If no trial was running (`anyway` is True),
+        the largest doubt so far is stored. A later trial then ends only after far more throttles: its doubt must exceed
+        4 plus twice the stored doubt.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

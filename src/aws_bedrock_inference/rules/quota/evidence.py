@@ -129,8 +129,8 @@ class Evidence:
         self.calls = self.throttles = self.doubt = 0.0
 
     def admit(self, calls: float, *, on_trial: bool) -> None:
-        """Record that `calls` more calls were admitted. `on_trial` is True while a trial (a test with a lower value)
-        runs.
+        """Record that `calls` more calls were admitted. `on_trial` is True while a trial runs. A trial lowers the
+        slack, the burst or the estimated limit, to see whether throttles stop.
         """
         self.calls += calls
         self._well += calls
@@ -190,7 +190,7 @@ class Evidence:
         Noise means throttles although the quota is not full. If no noise is known, the evidence (a log likelihood
         ratio) must exceed `enough`. If noise is known, more evidence is needed, because among many calls noise alone
         sometimes causes many throttles. The evidence must then exceed both 4 and log(n). The number n counts the calls
-        since throttles last had a proven cause (`blame`). After 1000 calls, log(n) is 6.9.
+        that were admitted since `blame` last recorded a cause. After 1000 calls, log(n) is 6.9.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -205,8 +205,8 @@ class Evidence:
         needed.
 
         The result is True as soon as the evidence that the throttles have stopped exceeds `gone` (a log likelihood
-        ratio). Sometimes the evidence is still unclear after many calls. In that case, the result is True if `blamed`
-        is True; otherwise it is the more probable answer.
+        ratio). Sometimes the evidence is still unclear after many calls. The parameter `blamed` is for this case. If
+        `blamed` is True, the result is True. If `blamed` is False, the result is the more probable answer.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

@@ -1,11 +1,11 @@
 """Compute which fraction of a shared quota each member (a process) gets: its share. The share depends on the needs of
 the member's calls. A need is the fraction of the quota that the calls of one priority and tenant need.
 
-The smallest priority number is served first, but a small part of the quota is guaranteed to each other priority. Within
-one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part of the quota, but
-no tenant gets more than it needs. It makes no difference whether a tenant has calls in one member or in several. The
-part of a tenant is divided equally among its calls. Quota that no call needs is divided equally among the members,
-except for a part that stays free for new members.
+The smallest priority number is served first. However, a small part of the quota is guaranteed to every priority.
+Within one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part of the
+quota, but no tenant gets more than it needs. It makes no difference whether a tenant has calls in one member or in
+several. The part of a tenant is divided equally among its calls. Quota that no call needs is divided equally among the
+members, except for a part that stays free for new members.
 """
 
 from __future__ import annotations

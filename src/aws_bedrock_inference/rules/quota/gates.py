@@ -51,8 +51,9 @@ class Pause:
     Throttles form a row if almost no call succeeds between them. A success ends the row if the successful call was
     admitted after the last throttle.
 
-    From the third throttle of a row on, each throttle starts a pause. The longer the row has lasted, the longer is the
-    pause: the time since the row began, multiplied by `part`. The pause is at least 0.5 and at most 4 seconds long.
+    From the third throttle of a row on, each throttle starts a pause. The pause is as long as the time since the row
+    began, multiplied by `part`. For example, if the row began 8 seconds ago and `part` is 0.25, the pause lasts 2
+    seconds. A pause lasts at least 0.5 and at most 4 seconds.
 
     `in_a_row` is the number of throttles in the row. `answered` is True if a call has succeeded since the service last
     reported that the daily quota is exhausted.
@@ -129,8 +130,9 @@ class Pause:
         """Pause all calls of this model, because the service has reported that the daily quota is exhausted. The pause
         lasts until the end of `day`, but at most `PARKED` seconds.
 
-        The service sends the same error for a model whose own quota is 0. Therefore the other models that share the day
-        are paused only if a call of this model has succeeded since the last error of this kind.
+        The service sends the same error for a model whose own quota is 0. If a call of this model has succeeded since
+        the previous error of this kind, the model's own quota is not 0. So the shared day is exhausted, and the other
+        models are also paused. Otherwise only this model is paused.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -175,12 +177,12 @@ class Day(Locked):
 
     `limit` is in quota tokens, in which an output token counts as several tokens (burndown). AWS weights tokens by
     their price in an unpublished way, so the service can report an exhausted day before `limit` is reached. After this
-    report, no model is called until `exhausted_until`. `ends` is the end of the day. `exhausted_until` and `ends` are
-    times of the same clock as the parameter `now` of the methods.
+    report, models stop until `exhausted_until`. `ends` is the end of the day. `exhausted_until` and `ends` are times of
+    the same clock as the parameter `now` of the methods.
 
-    AWS sends the same message for a model whose quota is set to 0, as in new accounts. Other models can then still be
-    called. Therefore the message stops all models only if a call of the reported model has succeeded since the last
-    message of this kind. Otherwise each other model tests the service with one call.
+    AWS also sends this report for a model whose own quota is set to 0, as in new accounts. Other models can then still
+    be called. If a call of the reported model has succeeded since the previous report, the model's own quota is not 0.
+    So the shared day is exhausted, and all models stop. Otherwise only the reported model stops.
     """
 
     def __init__(self, limit: float = inf, ends: float = inf) -> None:
@@ -205,8 +207,8 @@ class Day(Locked):
         return self.limit == inf and now >= self.exhausted_until
 
     def reserve(self, tokens: float, now: float) -> float:
-        """Reserve `tokens` for a call and return 0. If they do not fit, reserve nothing and return the seconds to
-        wait before the next attempt.
+        """Reserve `tokens` for a call and return 0. If they do not fit into the daily quota, reserve nothing and return
+        the seconds to wait before the next attempt.
         """
         if self.limit == inf:
             return 0.0
@@ -231,8 +233,8 @@ class Day(Locked):
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more fit into the daily quota. Tokens that calls in flight have reserved
-        count as free, because it is not known how many of them the calls will use.
+        """Return the shortest possible wait, in seconds, until `tokens` more fit into the daily quota. The result
+        assumes that the calls in flight use none of the tokens that they have reserved.
         """
         with self._lock:
             self._renew(now)

@@ -15,7 +15,7 @@ another process with the same store:
 
     state      begins                            effect                                      ends
     ---------  --------------------------------  ------------------------------------------  ---------------------------
-    growing    at the start, or after a verdict  The estimate grows while calls wait for     with a doubt
+    growing    at the start, or after a verdict  The estimate grows while calls wait for     when doubting begins
                                                  quota. A told limit first grows back to
                                                  its earlier value. Without any evidence,
                                                  the estimate nearly doubles each second.
@@ -23,8 +23,8 @@ another process with the same store:
                not explain                                                                   throttles, or with enough
                                                                                              throttles for a trial
     on trial   with enough such throttles        One suspect is lowered: the slack, the      with a verdict, or with a
-                                                 burst (of a told limit), or the rate (by    row longer than LONG that
-                                                 about the throttled fraction of the         lowers the rate
+                                                 burst (of a told limit), or the rate (by    decrease of the rate after
+                                                 about the throttled fraction of the         a row longer than LONG
                                                  calls).
      - gone    verdict: almost no throttles now  The suspect was the cause, and stays low.   growing
                                                  Only the rate of a told limit rises by a
@@ -35,10 +35,11 @@ another process with the same store:
                                                  either, the throttles are noise.
     in a row   with OUTAGE throttles, and        Nothing changes, because the service        with a call that succeeds
                almost no success between them    probably has a short problem. There are
-                                                 two exceptions. More rows in half a minute
-                                                 than noise causes lower the burst or the
-                                                 rate. One row longer than LONG lowers the
-                                                 burst, the slack or the rate.
+                                                 two exceptions. If half a minute contains
+                                                 more rows than noise explains, the burst or
+                                                 the rate is lowered. If one row is longer
+                                                 than LONG seconds, the burst, the slack or
+                                                 the rate is lowered.
 
 Two kinds of throttles start no trial of the rate. If the calls of the last second were faster than the rate, the burst
 was too large (`bursts`). If the minute contains more tokens than the service has ever accepted in a minute, the slack
@@ -153,7 +154,7 @@ class EvidenceEstimator:
 
     def adopt_noise(self, noise: float) -> None:
         """Use the noise (the fraction of random throttles) that another process found, if this process has found none.
-        If a trial is running, it ends without a verdict.
+        If a trial is running, it ends without a verdict, because the noise may be the cause of the throttles.
         """
         if self.evidence.noise:
             return
@@ -193,7 +194,10 @@ class EvidenceEstimator:
 
     @property
     def unproven(self) -> float:
-        """The slack, or 0 if the service has certainly accepted reservations beyond the limit of the minute."""
+        """The slack if it can be the cause of throttles, otherwise 0. The slack is the fraction by which the reserved
+        tokens can exceed the limit per minute. The slack is not the cause if the service has already accepted more than
+        the limit for over a minute.
+        """
         return 0.0 if self._slack.proven(self._now) else self.slack
 
     def _count(self, counts: Counts) -> None:
@@ -234,8 +238,8 @@ class EvidenceEstimator:
     def _suspected(self, counts: Counts) -> Trial:
         """Return a trial of the first suspect in this list.
 
-        * the slack, if calls have now used and reserved more than the limit per minute. If the service is proven to
-          accept this, the slack is no suspect.
+        * the slack, if the used and reserved tokens of the last minute exceed the limit. However, the slack is no
+          suspect if the service has already accepted more than the limit for over a minute.
         * the burst, if it is not small, and the limit is configured, listed or found by another process.
         * the rate.
         """
@@ -359,8 +363,9 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence about the limit. It is no longer valid, because the estimate, the burst or the slack has
-        changed.
+        """Delete the evidence about the limit, because the evidence belongs to earlier values. One of three values has
+        changed: the estimate, the burst or the slack (the fraction by which reserved tokens can exceed the limit per
+        minute).
         """
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
