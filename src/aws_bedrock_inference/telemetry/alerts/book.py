@@ -167,7 +167,8 @@ class Book:
         * A sign of failures with a cause that the incident already contains, for example throttling at another place.
         * A sign of another transient cause at a place of the incident, if the incident is about transient failures or
           refusals.
-        * A sign of refused answers, truncated answers or spending, if the incident is about the same.
+        * A sign of refused answers, if the incident is about refused answers. The same applies to truncated answers and
+          to spending.
 
         If an incident is about failures, these signs at its places belong to it at any time:
 

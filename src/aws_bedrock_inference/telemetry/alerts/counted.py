@@ -40,8 +40,8 @@ class Limits(Protocol):
 def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
     """Convert `counts` into a report, and return the report.
 
-    If `quota` is passed, the report also contains the used quotas and their limits. `quota` provides these
-    limits. `now` is the current time of the clock that `quota` uses.
+    If `quota` is passed, the report also contains the used quotas and their limits. `quota` provides these limits.
+    `now` is the current time of the clock that `quota` uses.
     """
     answers = tuple(_answers(*key[1:], row) for key, row in counts.answers.items())
     failures = tuple(

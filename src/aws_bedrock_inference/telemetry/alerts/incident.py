@@ -13,9 +13,9 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` contains an entry for each count that rose above its usual value. A time slot
-    is ten seconds. For example, the entry [900, 60] means that a rule last found the count too high in slot 900, when
-    it examined 60 slots together: the slots 841 to 900.
+    `keys` contains an entry for each count that rose above its usual value. A time slot is
+    ten seconds. For example, the entry [900, 60] means: the count was last too high in the 60 slots from 841 to 900,
+    which a rule examined together.
 
     `cases` contains the number of failed attempts for each cause. If the incident is about refused or truncated
     answers, or about lost dead letters, `cases` contains their number. `letters` is the number of stored dead letters.
