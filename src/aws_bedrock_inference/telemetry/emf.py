@@ -62,7 +62,8 @@ def embedded_metrics(
 
     * `namespace` is the CloudWatch namespace of the metrics.
     * `by` contains names that the program sets with `context(...)`. These names become additional dimensions.
-      CloudWatch charges for each value of a dimension separately, so at most 50 values of each name are used.
+      CloudWatch charges for each value of a dimension separately. Therefore at most 50 values of each name are used,
+      and all further values are replaced by `other`.
     * `write` is a function that receives each line. By default, the lines are written to stdout.
     """
     name_of("namespace", namespace, "checkout/bedrock")

@@ -1,8 +1,8 @@
 """Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, queues and circuits.
 
 OpenTelemetry reads an instrument through a callback, and cannot remove or replace this callback. After a second call of
-`observe`, OpenTelemetry therefore still uses the callback of the first call. For this reason, the gauges report all
-clients of the process, including clients that the program creates later.
+`observe`, OpenTelemetry therefore still uses the callback of the first call. This callback must also know the clients
+that the program creates later. Therefore the gauges report the quotas and circuits of all clients of the process.
 """
 
 from __future__ import annotations

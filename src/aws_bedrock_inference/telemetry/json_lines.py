@@ -80,7 +80,8 @@ class JsonFormatter(logging.Formatter):
     def _exception(self, exc_info: Any) -> dict[str, Any]:
         """Return the traceback and the facts of the failure, such as its cause and its error code.
 
-        The source lines and the values that the exceptions quote are removed, because both can contain a prompt.
+        The source lines are removed from the traceback, because they can contain a prompt. If the message of an
+        exception quotes values of a request, these values are also removed.
         """
         text = _without_source(self.formatException(exc_info))
         for error in chained(exc_info[1]):

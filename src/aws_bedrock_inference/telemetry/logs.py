@@ -82,9 +82,9 @@ def installed() -> Callable[[], None]:
 
 
 def _enable() -> None:
-    """Enable the loggers of the package.
+    """Enable the loggers of the package, because the program may have disabled them through `logging.config`.
 
-    By default, `logging.config` disables all existing loggers that its configuration does not mention.
+    By default, `logging.config` disables each existing logger that the new configuration does not mention.
     """
     DOCUMENTED.disabled = LOGGER.disabled = False
     for name, logger in list(logging.root.manager.loggerDict.items()):

@@ -40,14 +40,14 @@ class Sinks(Hashable, Protocol):
 def observe(
     *, log: Literal["json"] | None = None, otel: Any = False, alerts: Sinks | None = None
 ) -> Callable[[], None]:
-    """Report on every client, wrapper and run of the process from now on, until the returned function is called.
+    """Report all calls of the process, whichever client, wrapper or run sends them.
 
     * `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does.
     * `otel=True` creates OpenTelemetry spans and metrics of calls, with the providers that the program has set.
     * `alerts` is an `Alerts` object, which raises alerts about incidents.
 
-    If several callers start the same report, the report runs once. Each caller gets a function from `observe`. The
-    report stops when all of these functions have been called.
+    `observe` returns a function that stops the reports. If `observe` is called twice with the same argument, such as
+    `log="json"`, the report runs only once. It stops when both returned functions have been called.
     """
     if log not in (None, "json"):
         raise ValueError(f"observe(log={shown_name(log, ['json'])}): pass 'json', or omit it")
@@ -82,10 +82,10 @@ class _Reports(Locked):
         self._running: dict[Hashable, tuple[Callable[[], object], int]] = {}
 
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
-        """Start a report with `begin`, if no report with this `key` is running.
+        """Start a report by calling `begin`, unless a report with this `key` is already running.
 
-        Return a function that the caller calls when it no longer needs the report. Only the first call of the function
-        has an effect.
+        Return a function, which the caller must call when the report is no longer needed. The second call of this
+        function does nothing.
         """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)

@@ -1,7 +1,7 @@
 """OpenTelemetry spans and metrics of all calls of the process, which `observe(otel=True)` switches on.
 
-Only the package opentelemetry-api is needed. The providers are those that the program, or its agent, has set. If none
-is set, nothing is recorded.
+Only the package opentelemetry-api is needed. Spans and metrics go to the providers that the program or its
+OpenTelemetry agent has set. If no provider is set, nothing is recorded.
 """
 
 from __future__ import annotations

@@ -31,11 +31,13 @@ _PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 
 
 def plain(value: Any, *around: int) -> Any:
-    """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None.
+    """Return `value` in a form that JSON can write: a dictionary, a list, a text, a number, a boolean or None.
 
-    Objects of a few other types are replaced by their text, and all other objects by the name of their type.
+    The keys of dictionaries become texts. Objects of a few other types, such as dates, are replaced by their text. All
+    other objects are replaced by the name of their type.
 
-    `around` contains the Python ids of the containers around `value`. They show whether a container contains itself.
+    `around` contains the Python ids of the containers that contain `value`. If `around` also contains the id of
+    `value`, then `value` contains itself. In this case, `value` is replaced by the name of its type.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -86,8 +88,8 @@ def text_of(value: object) -> str:
 def error_text(error: object) -> str:
     """Return the text of an error with secrets masked.
 
-    If the error passed through a client of this package, the text does not quote the request. If botocore raised the
-    error, the values that botocore rejected are omitted.
+    If a call through this package raised the error, the text does not quote the request. If botocore rejected a value
+    of the request, `***` replaces this value in the text.
     """
     fault = getattr(error, "fault", None)
     known = isinstance(fault, Fault) and not isinstance(error, BedrockError)

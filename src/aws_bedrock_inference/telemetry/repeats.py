@@ -39,7 +39,7 @@ class Repeats(Generic[T]):
     """Admits the first `first` lines of each kind in a time window, which lasts `seconds` seconds.
 
     All further lines of the kind are counted, and the last of them is stored. Each kind has its own window. There are
-    at most `most` windows at the same time. If one more kind occurs, the oldest window ends early.
+    at most `most` windows at the same time. If a line of another kind needs a new window, the oldest window ends early.
     """
 
     def __init__(self, first: int = 5, seconds: float = 60.0, most: int = 256) -> None:
@@ -75,9 +75,9 @@ class Repeats(Generic[T]):
         return False
 
     def ended(self, now: float) -> list[Repeated[T]]:
-        """Return the omitted lines of all windows that have ended by `now`. Each window is returned only once.
+        """Return one `Repeated` for each time window that has ended by `now`, if lines were omitted in this window.
 
-        The result has one element for each window with omitted lines. If `now` is infinite, all windows end.
+        Later calls do not return the same window again. If `now` is infinite, all windows end.
         """
         if now >= self._due:
             for kind, window in list(self._windows.items()):

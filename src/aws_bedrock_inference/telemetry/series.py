@@ -1,11 +1,11 @@
 """The series of metrics: each combination of labels that occurs, with its counters.
 
-This module adds up the counters itself, and OpenTelemetry reads them when it collects metrics. A counter of
-OpenTelemetry's SDK would take ten times as long as an addition.
+This module counts in its own counters, and OpenTelemetry reads their values when it collects metrics. Counters of
+OpenTelemetry's SDK would be ten times slower.
 
-OpenTelemetry reads the counters through a callback, and cannot remove or replace this callback. After a second call of
-`observe`, OpenTelemetry therefore still uses the callback of the first call. This callback reads the counters of the
-first call. For this reason, the counters are stored for each provider, and the second call adds to the same counters.
+OpenTelemetry reads the values through a callback, and cannot remove or replace this callback. After a second call of
+`observe`, OpenTelemetry therefore still reads the counters of the first call. New counters would never be read. This
+module therefore stores one set of counters for each provider, and every call of `observe` uses this set.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """The key in `_OF_PROVIDERS` for the program's own provider.
+    """The type of a key in `_OF_PROVIDERS`. The key represents the provider that the program has set.
 
-    The provider itself cannot be the key, because the program can set the provider after `observe` was called.
+    This provider cannot itself be the key, because the program can set it after the call of `observe`.
     """
 
 
@@ -117,8 +117,8 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
     """Return the series (combinations of labels) for the metrics of the meter provider `provider`.
 
-    If `provider` is None, the program's own provider is meant. `new` is True if the metrics have the names of the newer
-    version of OpenTelemetry's conventions.
+    If `provider` is None, the metrics use the provider that the program has set. `new` is True if the metrics have the
+    names of the newer version of OpenTelemetry's conventions.
     """
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -200,7 +200,11 @@ class Spans:
         return Ids(f"{found.trace_id:032x}", f"{found.span_id:016x}")
 
     def close(self) -> None:
-        """End all open spans. The spans of calls in flight stay current in their threads until the calls end."""
+        """End all open spans.
+
+        Some calls can still be in flight. Their spans end now, but stay the current spans of their threads until the
+        calls end.
+        """
         for one in list(self._open.values()):
             if one.attempt is not None:
                 one.attempt.end()

@@ -98,10 +98,10 @@ class Alert:
     in this unit, such as 12 `dollars an hour`. Otherwise, both are fractions of all attempts, of all answers or of a
     quota. For example, 0.25 means that 25 % of the attempts failed.
 
-    `causes` contains the number of failures (or of refused or truncated answers, or of lost dead letters) for each
-    cause so far. `letters` is the number of dead letters that were stored so far. `sample` contains the code and the
-    request id of one failure, and the words of the error message that identify the cause. Other words of the message
-    are omitted, because they can quote the request. Times are ISO 8601, UTC.
+    `causes` contains the number of events for each cause so far. The events are failures, refused answers, truncated
+    answers or lost dead letters. `letters` is the number of dead letters that were stored so far. `sample` contains the
+    code and the request id of one failure, and the words of the error message that identify the cause. Other words of
+    the message are omitted, because they can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str

@@ -1,8 +1,8 @@
-"""The state that a store contains for a service: the counts of all processes, and the incidents. It is called the
-book.
+"""The book: the state that a store contains for a service. It contains the counts of all processes, and the incidents.
 
 This code is pure: it uses no store, no clock and no thread. The caller reads the book from the store, adds reports to
-the book, looks for signs of trouble, and writes the book back. The size of the book is limited, whatever is reported.
+the book, looks for signs of trouble, and writes the book back. The size of the book is limited, because the numbers of
+its places, causes, quotas and incidents are limited.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class Book:
     the last examination. It contains only causes that raise an alert at their first failure: permanent causes, and the
     loss of dead letters.
 
-    The numbers of the slots never decrease. If the clock is set back, the book adds `ahead` slots to the time of the
-    clock. `ahead` is a whole number of days, because the daily pattern needs the correct time of day.
+    The numbers of the slots never decrease, even if the clock is set back. In this case, the book adds `ahead` slots to
+    the time of the clock. `ahead` is always a number of whole days (8,640 slots each), so that the time of day stays
+    correct. The daily pattern depends on the time of day.
     """
 
     def __init__(self) -> None:
@@ -158,16 +159,18 @@ class Book:
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
         """Return whether `sign`, a sign of trouble, belongs to the open `incident`.
 
-        `kind` is the kind of failure that the sign reports: `permanent`, `transient`, or `refusal` for calls that this
-        package refused because of earlier failures. A place is a model in a Region.
+        A place is a model in a Region. `kind` is the kind of failure that the sign reports: `permanent`, `transient` or
+        `refusal`. A refusal is a call that this package refused because of earlier failures.
 
-        In the first five minutes of an incident, these signs belong to it:
+        These signs belong to an incident during its first five minutes:
 
-        * A sign with the same cause at another place. This applies to failures, to refused or truncated answers, and to
-          spending.
-        * A sign of another transient cause at a place of the incident, if the incident is about transient failures.
+        * A sign of failures with a cause that the incident already contains, for example throttling at another place.
+        * A sign of another transient cause at a place of the incident, if the incident is about transient failures or
+          refusals.
+        * A sign of refused answers, if the incident is about refused answers. The same applies to truncated answers and
+          to spending.
 
-        At any time, these signs belong to an incident about failures, if they are at a place of the incident:
+        If an incident is about failures, these signs at its places belong to it at any time:
 
         * A sign of the kind `refusal`.
         * A sign of dead letters.
@@ -202,7 +205,7 @@ class Book:
         incident.reaches(sign.place, operations, tenants or list(sign.tenants))
 
     def _count(self, cause: Cause, slot: int, count: int, operation: str = "", tenant: str = "") -> None:
-        """Count `count` events with this cause, also in the incidents that contain the cause and its place."""
+        """Add `count` events to `cause`, and to each open incident that contains this cause and its place."""
         cause.meets(slot, count, operation, tenant)
         for incident in self.incidents.values():
             if cause.name in incident.cases and cause.place in incident.places:

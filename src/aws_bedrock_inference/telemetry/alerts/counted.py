@@ -38,8 +38,10 @@ class Limits(Protocol):
 
 
 def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
-    """Return the report of `counts`. The limits of quotas are read from `quota`, if it is passed. `now` is the
-    current time on the clock of `quota`.
+    """Convert `counts` into a report, and return the report.
+
+    If `quota` is passed, the report also contains the used quotas and their limits. `quota` provides these limits.
+    `now` is the current time of the clock that `quota` uses.
     """
     answers = tuple(_answers(*key[1:], row) for key, row in counts.answers.items())
     failures = tuple(
@@ -102,8 +104,8 @@ def _usage(row: Answered) -> Usage:
 def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
     """Return one `Use` for each quota that the answered calls used.
 
-    A `Use` contains the requests and the tokens of the calls, and the limits of the quota. The policy `quota` knows the
-    limits. If `quota` is None, the result is empty.
+    A `Use` contains the requests and the tokens of the calls, and the limits of the quota. The limits come from the
+    policy `quota`. If `quota` is None, the result is empty.
     """
     if quota is None:
         return []

@@ -110,11 +110,13 @@ class Pattern:
         """Return the value that is expected on `day` in one quarter of an hour.
 
         `found` contains three numbers: the last measured day, the value that was measured on that day, and the value
-        that was expected for that day. The expected value is multiplied by `fade` for each later
-        day. The measured value is also multiplied, but not for the first later day. The larger result is returned.
+        that was expected for that day. The method returns the larger one of two results:
 
-        For example, `fade` is 0.5, and `found` is [10, 0.4, 0.1]. For day 12, the method returns 0.2. This is the
-        larger one of 0.4 * 0.5 (measured) and 0.1 * 0.5 * 0.5 (expected).
+        * The expected value, multiplied by `fade` once for each day since the last measured day.
+        * The measured value, multiplied by `fade` one time less, because it counts fully on the next day.
+
+        For example, `fade` is 0.5, and `found` is [10, 0.4, 0.1]. For day 12, the results are 0.1 * 0.5 * 0.5
+        (expected) and 0.4 * 0.5 (measured). The method returns the larger one, 0.2.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))

@@ -13,8 +13,9 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` contains the name of each count that rose above its usual value, with two numbers, such as 900 and 60. These
-    numbers mean that the count was last too high in the 60 time slots (ten seconds each) up to slot 900.
+    `keys` contains an entry for each count that rose above its usual value. A time slot is
+    ten seconds. For example, the entry [900, 60] means: the count was last too high in the 60 slots from 841 to 900,
+    which a rule examined together.
 
     `cases` contains the number of failed attempts for each cause. If the incident is about refused or truncated
     answers, or about lost dead letters, `cases` contains their number. `letters` is the number of stored dead letters.
@@ -23,8 +24,8 @@ class Incident:
     are fractions, for example of all attempts. Otherwise, both are amounts in this unit.
 
     `start` is the beginning of the incident in seconds since the epoch. `opened` is the start of the time slot in which
-    the rule found the incident. If the clock was set back, the stored time slots are whole days ahead of the clock, and
-    `opened` too.
+    the rule found the incident. If the clock was set back, the stored time slots are ahead of the clock by one or more
+    whole days. In this case, `opened` is ahead of the clock by the same number of days.
     """
 
     id: str
@@ -49,7 +50,8 @@ class Incident:
         """Record that the count `key` is above its usual value in the time slot `slot`.
 
         `window` is the number of slots that were examined together. `share` is the value that was measured in these
-        slots: a fraction, or an amount in the unit of the incident.
+        slots. If the incident has a unit, such as `dollars an hour`, `share` is an amount in this unit. Otherwise,
+        `share` is a fraction.
         """
         self.keys[key] = [slot, window]
         self.share = max(self.share, share)

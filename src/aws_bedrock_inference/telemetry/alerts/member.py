@@ -66,8 +66,7 @@ class Member(Locked):
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Send the report of this process. If this process gets the turn (the right to examine), examine the reports of
-        all processes.
+        """Send the report of this process. If the store answers with a `Turn`, examine the reports of all processes.
 
         `last` is True for the last report of the process. This report releases the alerts that the process has not
         delivered, so that other processes can deliver these alerts.
@@ -97,7 +96,7 @@ class Member(Locked):
     def _report(self, report: Report) -> Exception | None:
         """Send this report to the store. If earlier reports could not be sent, send them first.
 
-        If this process gets the turn (the right to examine), examine the reports of all processes.
+        If the store answers with a `Turn`, examine the reports of all processes.
 
         Return None on success. Return `StoreUnavailable` if the store is not available. Return `MemoryUnreadable` if
         the state of the alert rules in the store cannot be read. All later calls then also return `MemoryUnreadable`,
@@ -125,7 +124,7 @@ class Member(Locked):
                 self._done.append(alert.id)
 
     def _look(self, store: AlertStore, turn: Turn | None) -> None:
-        """Examine the reports and deliver alerts, if `turn` gives this process the right to examine the reports."""
+        """Examine the reports of `turn`, and deliver the alerts that result. If `turn` is None, do nothing."""
         if turn is None:
             return
         memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)

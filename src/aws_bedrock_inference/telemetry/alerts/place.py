@@ -31,8 +31,8 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Add the cost of calls to the spending of the place and of the tenant. If the cost is unknown, add the tokens
-        of the calls.
+        """Add the cost of calls to the spending of the place and of the tenant. If `cost` is None, the cost is unknown:
+        add `tokens` instead.
         """
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
@@ -85,7 +85,7 @@ class Cause:
         self.sample: dict[str, str] = {}
 
     def meets(self, slot: int, count: int, operation: str, tenant: str) -> None:
-        """Add `count` failures or answers of an operation and a tenant in the time slot `slot`."""
+        """Add `count` failures or answers to the time slot `slot`, and store the operation and tenant of the calls."""
         self.seen = slot
         self.share.recent.add(slot, count)
         for names, name in ((self.operations, operation), (self.tenants, tenant)):

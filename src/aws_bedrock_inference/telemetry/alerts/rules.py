@@ -1,4 +1,4 @@
-"""The rules that raise alerts, as arithmetic on counts, without time, input or output.
+"""The rules that raise alerts. They are pure arithmetic on counts: they read no clock, no file and no store.
 
 A share is a fraction of all attempts or answers, for example the fraction of the attempts that failed. A share has
 risen if all these conditions are true:
@@ -7,9 +7,9 @@ risen if all these conditions are true:
 * It is far above the usual share.
 * It is far above the share at the same time on earlier days.
 * It is also high without its three worst time slots.
-* It is not due to chance. If the share were as usual, a count this high would occur in less than one of ten million
-  examinations. A dozen causes, each examined every ten seconds in two windows, have six million examinations in a
-  month. Chance therefore raises less than one false alert in a month.
+* It is not due to chance. The rules examine the counts every ten seconds. If the share were as usual, a count this high
+  would occur in less than one of ten million examinations. For twelve causes, each with two windows, the rules make six
+  million examinations in a month. Chance therefore raises less than one false alert in a month.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ class Rise:
         `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each element of `slots`
         contains two numbers for one time slot: the number of cases, such as failures, and the number of all events.
 
-        The share must also be high without the three worst slots. A fault of half a minute therefore raises no alert.
+        The share must also be high without the three worst slots. Three slots are half a minute, so a fault that lasts
+        only half a minute raises no alert.
         """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)

@@ -36,8 +36,8 @@ class Sign(NamedTuple):
     """A sign of trouble: the count `key` is above its usual value in the last `window` time slots (ten seconds each).
 
     If `opens` is False, the sign only prolongs an open incident and does not open a new one. `since` is the slot in
-    which the rise began. `share` is the measured value, and `usual` is the usual value. Both are amounts in `unit`. If
-    `unit` is empty, both are fractions of all events or of a quota.
+    which the rise began. `share` is the measured value, and `usual` is the usual value. If `unit` is empty, both are
+    fractions of all events or of a quota. Otherwise, both are amounts in `unit`, such as dollars an hour.
     """
 
     rule: str
@@ -130,7 +130,8 @@ def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | N
 
     Return three values:
 
-    * True if the amount is high enough to open an incident. False means that it only prolongs an open incident.
+    * True if the amount is high enough to open an incident. False if the amount is only high enough to prolong an open
+      incident.
     * The amount per time slot.
     * The expected amount per time slot. This is the larger one of two values: the usual amount, and the amount at the
       same time on earlier days.

@@ -65,13 +65,16 @@ class AlertStore(Protocol):
     place: str
 
     def report(self, service: str, text: str) -> StoreRequest[Turn | None]:
-        """Store a report of a process. If the stored reports are due for examination, return the turn, which is the
-        right to examine the reports; otherwise return None.
+        """Store a report of a process.
+
+        If the stored reports are due for examination, return a `Turn`. The caller must then examine these reports.
+        Otherwise, return None.
         """
 
     def settle(self, service: str, turn: Turn, memory: str) -> StoreRequest[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True on
-        success. Return False, and change nothing, if the turn (the right to do this) now belongs to another process.
+        """Store `memory` as the new state of the alert rules. Delete the reports that `turn` contains. Return True.
+
+        If another process has received a newer `Turn`, change nothing and return False.
         """
 
     def close(self) -> None:
@@ -106,14 +109,17 @@ class MemoryAlerts(Locked):
         self._rooms = {}
 
     def report(self, service: str, text: str) -> Instant[Turn | None]:
-        """Store a report of a process. If the stored reports are due for examination, return the turn, which is the
-        right to examine the reports; otherwise return None.
+        """Store a report of a process.
+
+        If the stored reports are due for examination, return a `Turn`. The caller must then examine these reports.
+        Otherwise, return None.
         """
         return Instant(partial(self._report, service, text))
 
     def settle(self, service: str, turn: Turn, memory: str) -> Instant[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True on
-        success. Return False, and change nothing, if the turn (the right to do this) now belongs to another process.
+        """Store `memory` as the new state of the alert rules. Delete the reports that `turn` contains. Return True.
+
+        If another process has received a newer `Turn`, change nothing and return False.
         """
         return Instant(partial(self._settle, service, turn, memory))
 
@@ -147,9 +153,9 @@ class MemoryAlerts(Locked):
 def due(now: float, looked_at: float, taken_at: float) -> bool:
     """Return whether the reports are due for examination at `now`.
 
-    `looked_at` is the time of the last examination. `taken_at` is the time when a process got the turn, which is the
-    right to examine the reports. The reports are due if enough time has passed since both times. A time after `now` is
-    ignored, because it means that the clock was set back.
+    `looked_at` is the time of the last examination. `taken_at` is the time when a process last got the turn. The
+    reports are due if enough time has passed since both times. A time after `now` is ignored, because it means that the
+    clock was set back.
     """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 

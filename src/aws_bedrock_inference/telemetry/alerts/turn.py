@@ -1,7 +1,7 @@
 """Examine all reports of a service once, as a pure function.
 
-The function receives the old memory, which is the state of the alert rules. It returns the new memory and the alerts to
-deliver.
+The memory is the state of the alert rules. The function receives the old memory and the reports. It returns the new
+memory and the alerts to deliver.
 """
 
 from __future__ import annotations

@@ -56,14 +56,17 @@ class ValkeyAlerts:
         self._timeout = timeout
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Store a report of a process. If the stored reports are due for examination, return the turn, which is the
-        right to examine the reports; otherwise return None.
+        """Store a report of a process.
+
+        If the stored reports are due for examination, return a `Turn`. The caller must then examine these reports.
+        Otherwise, return None.
         """
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True on
-        success. Return False, and change nothing, if the turn (the right to do this) now belongs to another process.
+        """Store `memory` as the new state of the alert rules. Delete the reports that `turn` contains. Return True.
+
+        If another process has received a newer `Turn`, change nothing and return False.
         """
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 
