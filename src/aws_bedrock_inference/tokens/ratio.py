@@ -101,8 +101,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the tokens per byte of text on `model`. Before the first answer of this model, `mean` is the default
-        of one token for four bytes, and `answers` (the number of observed values) is 0.
+        """Return the observed tokens per byte of text on `model`. Before the first answer of this model, the result is
+        the default: one token for four bytes, with 0 observed values.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()
