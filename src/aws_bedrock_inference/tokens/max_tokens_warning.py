@@ -24,7 +24,7 @@ class UnboundedAnswerWarning(UserWarning):
 
 
 class Warned(Locked):
-    """The models for which a warning was already emitted. Threads can share an object."""
+    """The models for which a warning was already emitted. Threads can share a `Warned`."""
 
     def __init__(self) -> None:
         self._models: set[str] = set()

@@ -55,7 +55,7 @@ class _Learnt:
 
 class TokenGauge(Locked):
     """Learns the number of tokens per byte for each model. Its estimates are usually a little too high, so that a
-    reservation is rarely too small. Threads can share an object.
+    reservation is rarely too small. Threads can share a `TokenGauge`.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
       Newer requests have more weight than older ones. Longer requests have more weight than shorter ones, but all

@@ -69,7 +69,7 @@ def clean(error: BaseException) -> Exception:
 
     `error` itself or one of its causes can be an error of the operating system, of TLS or of this package. The result
     then has the type, the error number (errno) and the text of that error. Otherwise the result is a `ConnectionError`.
-    Its text contains only the name of the type of `error` and the HTTP status, such as "ClientHttpProxyError: HTTP 407".
+    Its text contains only the name of the type and the HTTP status, such as "ClientHttpProxyError: HTTP 407".
     """
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
