@@ -42,7 +42,9 @@ class Simulator:
         return self._control("stats")
 
     def scenario(self, source: str | Path | dict[str, Any] | None = None, **options: Any) -> None:
-        """Load another scenario, with the arguments of `simulator`. Quotas, schedule and statistics start again."""
+        """Load another scenario. The parameters have the same meaning as in the function `simulator`. Quotas, schedule
+        and statistics start again.
+        """
         self._control("scenario", json.dumps(tables(source, **options)).encode())
 
     def advance(self, seconds: float) -> None:

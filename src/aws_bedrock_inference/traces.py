@@ -1,5 +1,5 @@
-"""Find the ids of the trace and the span that a call belongs to, for its log lines. OpenTelemetry is used only if the
-program has already imported it. Otherwise there are no spans.
+"""Find the ids of the trace and the span that a call belongs to, for its log lines. This module never imports
+OpenTelemetry. If the program has not imported it either, calls have no spans.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ def all_input(usage: Usage) -> int:
 def known_cost(event: CallEnded) -> float | None:
     """Return the cost of a call in US dollars, or None if the cost is unknown.
 
-    The result is also None if the user's price file has an error. Otherwise, this error in the metrics of a call would
-    make the call fail. A program that reads `event.cost` itself gets the error.
+    `event.cost` raises `ValueError` if the user's price file has an error. This function then returns None, because a
+    call must not fail only because its metrics cannot be calculated.
     """
     try:
         return event.cost

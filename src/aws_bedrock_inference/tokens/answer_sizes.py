@@ -34,7 +34,7 @@ class AnswerSizes(Locked):
     """Counts answers by their number of output tokens, in buckets about 5 % wide. It also sums the tokens that were
     reserved for these answers.
 
-    The size of an object does not grow with the number of answers that it counts. Threads can share an object.
+    An `AnswerSizes` needs the same memory for ten answers as for a million. Threads can share it.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,10 @@ class AnswerSizes(Locked):
 
     @classmethod
     def from_dict(cls, counted: Mapping[str, Any]) -> Self:
-        """Return an object with the counts that `as_dict` returned. Raises `ValueError` for any other content."""
+        """Return an `AnswerSizes` with the counts of `counted`, a dictionary that `as_dict` returned.
+
+        Raises `ValueError` if `counted` was changed, or if a version of this package with other buckets created it.
+        """
         sizes = cls()
         try:
             for bucket, number in counted["buckets"].items():
@@ -127,7 +130,8 @@ class Advice:
 
     * `max_tokens`: None if a new value would not help, or if too few answers are known.
     * `text`: the recommendation, or the reason why there is none.
-    * `concurrency`: the factor by which more calls fit into the quota at the same time.
+    * `concurrency`: the number of calls that fit into the quota at the same time, relative to now. With 2.0, twice as
+      many calls fit.
     * `answer`: the size that 98 % of the answers do not exceed, in tokens.
     * `reserved`: the current mean reservation for an answer, in tokens.
     * `charge`: the mean charge for a finished call, in tokens. No value of `max_tokens` changes it.
@@ -145,8 +149,10 @@ class Advice:
 
 
 def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float) -> Advice:
-    """Return the `max_tokens` that the answers in `sizes` need. `mean_input` is the mean number of input tokens of a
-    call. `burndown` is the number of quota tokens that one output token costs when a call ends.
+    """Recommend a `max_tokens` that is long enough for answers such as those in `sizes`.
+
+    `mean_input` is the mean number of input tokens of a call. `burndown` is the number of quota tokens that one output
+    token costs when a call ends.
     """
     if not (is_number(burndown, above=0) and is_number(mean_input, least=0)):
         raise ValueError(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of boto3's `count_tokens` for a request. `params` are boto3's parameters of `operation`,
-    which is `converse`, `invoke_model` or the stream of one of them.
+    """Return the parameters of boto3's `count_tokens` for a request. `params` are boto3's parameters of `operation`.
+    The operation is `converse`, `converse_stream`, `invoke_model` or `invoke_model_with_response_stream`.
 
     `modelId` becomes the id of the foundation model, because AWS was reported to refuse the id of an inference profile.
     The ARN of an application inference profile does not contain its model. It is left unchanged, and AWS will probably

@@ -80,8 +80,8 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
     The usage is ignored in three cases:
 
-    * Text was the smaller part of the request. The tokens of the other parts are only estimated, so the tokens of the
-      text cannot be computed well.
+    * Half of the input tokens or more belong to pictures and other parts that are not text. The tokens of these parts
+      are only estimated, so the tokens of the text cannot be computed well.
     * The input tokens equal the estimate. If a stream reports no usage, the client uses the estimate as the usage, and
       nothing can be learned from it.
     * The number of tokens per byte is impossible for any tokenizer.

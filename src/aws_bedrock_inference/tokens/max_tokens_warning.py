@@ -24,7 +24,7 @@ class UnboundedAnswerWarning(UserWarning):
 
 
 class Warned(Locked):
-    """The models for which a warning was already emitted. Threads can share an object."""
+    """The models for which a warning was already emitted. Threads can share a `Warned`."""
 
     def __init__(self) -> None:
         self._models: set[str] = set()
@@ -67,15 +67,15 @@ def warn_unbounded(model: str, reserved: int, tpm: float, *, warned: Warned = PR
     """Emit `UnboundedAnswerWarning`, unless `warned` already contains the model. The warning points to the caller's own
     line of code.
 
-    `tpm` is the quota in tokens per minute. Call this function only if a quota is known: without a quota, the client
-    reserves no tokens.
+    `tpm` is the quota in tokens per minute. Call this function only if a quota is known. Without a quota, the client
+    reserves no tokens, so the warning would be wrong.
     """
     if warned.first(model):
         warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=outside())
 
 
 def outside() -> int:
-    """Return the stack level of the first caller outside this package, as an argument of `warnings.warn`."""
+    """Return the `stacklevel` with which `warnings.warn` shows the first caller outside this package."""
     level = 0
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `skip_file_prefixes` comes with Python 3.12
     while frame is not None:

@@ -72,8 +72,8 @@ def part_tokens(part: Part, base_model: str) -> int:
 
 
 def json_length(value: Any) -> int:
-    """Return the length of `value` as JSON, in bytes. A value that JSON cannot represent is measured as its Python
-    text.
+    """Return the length of `value` as JSON, in bytes. For an object inside `value` that JSON cannot represent, the
+    text that `str()` returns is counted.
     """
     return len(json.dumps(value, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace"))
 

@@ -55,7 +55,7 @@ class _Learnt:
 
 class TokenGauge(Locked):
     """Learns the number of tokens per byte for each model. Its estimates are usually a little too high, so that a
-    reservation is rarely too small. Threads can share an object.
+    reservation is rarely too small. Threads can share a `TokenGauge`.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
       Newer requests have more weight than older ones. Longer requests have more weight than shorter ones, but all
@@ -101,8 +101,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the tokens per byte of text on `model`. Before the first answer of this model, `mean` is the default
-        of one token for four bytes, and `answers` (the number of observed values) is 0.
+        """Return the observed tokens per byte of text on `model`. Before the first answer of this model, the result is
+        the default: one token for four bytes, with 0 observed values.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()

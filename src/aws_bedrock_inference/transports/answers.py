@@ -32,8 +32,8 @@ ERROR = 301
 
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
-    """Return the outcome (response or fault) of a call without a stream, from the server's answer. `wall` is the time
-    of day, which is needed to read a `Retry-After` with a date.
+    """Return the outcome (response or fault) of a call without a stream, from the server's answer. `wall` is the
+    current time as a Unix timestamp. If `Retry-After` contains a date, the wait is computed from `wall`.
     """
     if status >= ERROR:
         return Outcome(fault=refusal(plan, status, headers, body, wall=wall))
@@ -46,8 +46,8 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
 
 
 def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Fault:
-    """Return the fault for an answer with an error status. `wall` is the time of day, which is needed to read a
-    `Retry-After` with a date.
+    """Return the fault for an answer with an error status. `wall` is the current time as a Unix timestamp. If
+    `Retry-After` contains a date, the wait is computed from `wall`.
     """
     response = plan.error(status, headers, body)
     error = response["Error"]

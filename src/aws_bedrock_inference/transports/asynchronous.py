@@ -152,9 +152,11 @@ class AiohttpTransport:
         return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. A background thread renews the identity, because the renewal can
-        last longer than the call. The call waits for the renewal only if the current identity may expire too soon. It
-        waits at most until the time limit of the attempt, or of the whole call if that is earlier.
+        """Return the identity that signs the call, and start its renewal.
+
+        A background thread renews the identity, because the renewal can last longer than the call. The call waits for
+        the renewal only if the current identity may expire too soon. The call stops waiting when the attempt or the
+        call must end.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
@@ -231,7 +233,7 @@ class _Body:
             raise
 
     async def whole(self, limit: str) -> bytes:
-        """Return the complete body. If the body has already arrived, no timer is started."""
+        """Return the complete body, and wait for it if needed. `limit` is the name of the time limit of this wait."""
         if self._answer.content.is_eof():
             return await self._answer.read()
         try:
@@ -242,7 +244,7 @@ class _Body:
             raise
 
     def close(self) -> None:
-        """Release the connection. If the answer has unread bytes, the connection is closed."""
+        """Release the connection for other calls. If the answer has unread bytes, close the connection instead."""
         self._answer.close()
 
 

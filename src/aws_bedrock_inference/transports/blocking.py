@@ -102,9 +102,11 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. A background thread renews the identity, because the renewal can
-        last longer than the call. The call waits for the renewal only if the current identity may expire too soon. It
-        waits at most until the time limit of the attempt, or of the whole call if that is earlier.
+        """Return the identity that signs the call, and start its renewal.
+
+        A background thread renews the identity, because the renewal can last longer than the call. The call waits for
+        the renewal only if the current identity may expire too soon. The call stops waiting when the attempt or the
+        call must end.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
@@ -177,14 +179,14 @@ class _Body:
         return data
 
     def whole(self, limit: str) -> bytes:
-        """Return the complete body."""
+        """Return the complete body, and wait for it if needed. `limit` is the name of the time limit of this wait."""
         self._exchange.begin(limit)
         while self._more():
             pass
         return self._answer.take()
 
     def close(self) -> None:
-        """Release the connection. If the answer has unread bytes, the connection is closed."""
+        """Release the connection for other calls. If the answer has unread bytes, close the connection instead."""
         wire, self._wire = self._wire, None
         if wire is None:
             return

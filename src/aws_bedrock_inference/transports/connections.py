@@ -74,8 +74,8 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
 
 
 def proxy_authorization(proxy: str) -> dict[str, str]:
-    """Return the authorization header for the user and password in the proxy's URL. Return an empty dictionary if the
-    URL has none.
+    """Return the header `Proxy-Authorization` with the user and password of the proxy's URL. Return an empty dictionary
+    if the URL contains no user or no password.
     """
     parts = urlsplit(proxy)
     if not parts.username or parts.password is None:

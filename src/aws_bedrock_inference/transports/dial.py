@@ -133,8 +133,9 @@ def _begun(address: Address) -> socket.socket:
 
 
 def _secured(wire: Any, context: ssl.SSLContext, host: str, exchange: Exchange, code: str | None) -> Any:
-    """Return the socket `wire` secured with TLS. `code` is the code of the fault if the handshake fails. If `code` is
-    None, the code depends on the failure.
+    """Start TLS on the socket `wire`, and return the encrypted socket.
+
+    If the handshake fails, `code` is the code of the fault. If `code` is None, `handshake_code` determines the code.
     """
     wire.settimeout(exchange.left())
     name = host.rstrip(".")  # certificates have names without the trailing dot

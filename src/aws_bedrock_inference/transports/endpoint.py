@@ -78,7 +78,7 @@ class Endpoint:
     * `proxy`: the proxy's URL, or None.
     * `verify`: the path of the CA bundle, or True for botocore's own bundle.
     * `session`: the session in which the endpoint was found, or None for boto3's default session.
-    * `beside`: a cache of other objects that were found from this endpoint, such as endpoints of other Regions.
+    * `beside`: a cache for objects that belong to this endpoint's client, such as the endpoints of its other Regions.
     """
 
     url: str
@@ -180,7 +180,8 @@ class _Asked(Exception):  # not an error: returns botocore's decisions about a c
 
 
 def _ask(client: Any) -> _Asked:
-    """Let botocore prepare a call until just before it is signed, and return what botocore decided.
+    """Let botocore prepare a call, and stop botocore before it signs the call. Return what botocore decided: the
+    URL, and how to sign.
 
     `client.meta` does not contain the final URL, because botocore resolves endpoint rules and authentication schemes
     for each call.

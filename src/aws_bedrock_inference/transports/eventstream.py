@@ -132,8 +132,8 @@ class OpenAnswer(Generic[B]):
 
     @property
     def quiet(self) -> bool:
-        """True while a long silence is normal, for example while the model thinks. The next wait for bytes is then
-        allowed to be longer.
+        """True while a long silence is normal, for example while the model thinks. The limit
+        `Timeout(idle=...)` is then multiplied by `timeouts.QUIET`.
         """
         return self._exchange.quiet
 
@@ -142,7 +142,7 @@ class OpenAnswer(Generic[B]):
         self._exchange.quiet = quiet
 
     def close(self) -> None:
-        """Release the connection. If the answer has unread bytes, the connection is closed."""
+        """Release the connection for other calls. If the answer has unread bytes, close the connection instead."""
         self._ended = True
         self._body.close()
 

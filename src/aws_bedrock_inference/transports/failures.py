@@ -54,8 +54,11 @@ def peer_vanished(error: BaseException | None) -> bool:
 
 
 def handshake_code(error: BaseException) -> str:
-    """Return the code of the fault for a failed TLS handshake. This is `EndpointConnectionError` if the other end
-    closed the connection, because the next handshake can then succeed. Otherwise it is `SSLError`.
+    """Return the code of the fault for a failed TLS handshake.
+
+    * `EndpointConnectionError`: the connection was closed or lost. The next handshake can succeed.
+    * `SSLError`: TLS itself failed, for example because of an invalid certificate. The next handshake will probably
+      fail, too.
     """
     broken_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
     return "EndpointConnectionError" if broken_off else "SSLError"
@@ -64,10 +67,9 @@ def handshake_code(error: BaseException) -> str:
 def clean(error: BaseException) -> Exception:
     """Return a new exception that describes `error`, without the objects that `error` holds.
 
-    If an error of the operating system, of TLS or of this package caused `error`, the result has the type of that
-    error, its error number (errno) if it has one, and its text. Any other error becomes a `ConnectionError`. The text
-    of the `ConnectionError` is the name of the original type, with the HTTP status if there is one, such as
-    "ClientHttpProxyError: HTTP 407".
+    `error` itself or one of its causes can be an error of the operating system, of TLS or of this package. The result
+    then has the type, the error number (errno) and the text of that error. Otherwise the result is a `ConnectionError`.
+    Its text contains only the name of the type and the HTTP status, such as "ClientHttpProxyError: HTTP 407".
     """
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):

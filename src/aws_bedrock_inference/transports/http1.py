@@ -51,8 +51,8 @@ _REQUEST = Request(method="POST", target="/", headers=[("Host", "")])
 
 
 class Answer:
-    """The answer to one request. Pass received bytes to `feed` until `status` is set, and then until the answer is
-    `complete`.
+    """The answer to one request. Pass all received bytes to `feed` until `complete` is True. `status` and `headers` are
+    set earlier, as soon as the head has arrived.
     """
 
     def __init__(self) -> None:
@@ -84,11 +84,11 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks at the start of `data`. A plain chunk is a line that contains only the size, followed
-        by the data.
+        """Read the plain chunks at the start of `data`. In a plain chunk, the line before the content contains only the
+        size.
 
-        Everything else, such as the last chunk, is left for h11. Return the bytes that are left for h11. h11 also reads
-        all later bytes. Return None if nothing is left for h11.
+        Return the bytes that h11 must read, from the first part that is not a plain chunk, such as the last chunk. h11
+        then also reads the rest of the body. Return None if h11 must read nothing.
         """
         if data:
             rest = chunks.feed(data, self._body)
@@ -114,7 +114,7 @@ class Answer:
             raise MalformedAnswer(NOT_HTTP1)
 
     def take(self) -> bytes:
-        """Return the part of the body that has arrived since the last call."""
+        """Return the part of the body that has arrived since the previous call of `take`."""
         taken = b"".join(self._body)
         self._body.clear()
         return taken

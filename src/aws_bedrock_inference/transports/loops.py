@@ -93,9 +93,9 @@ class LoopConnections:
     def collect(self) -> None:
         """Close all connections. A finalizer calls this method, so it can run inside the garbage collector.
 
-        If the loop is closed and calls still wait for answers, this method leaves the connections open. The reason is
-        that the tasks of these calls are being garbage collected, too. If this method closed the connections, the tasks
-        would wake up and continue inside the garbage collector.
+        If the loop is closed and calls still wait for answers, this method leaves the connections open. Closing a
+        connection would wake up the task that waits for its answer. This task is also being garbage collected, so it
+        would continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
@@ -138,8 +138,10 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Establish or reuse a connection, start the time limit for the answer, and return the connection. The context
-        variable `connecting` contains the `Exchange` with this limit.
+        """Return a new or an idle connection, and start the wait for the answer.
+
+        The context variable `connecting` contains the `Exchange` of the request, and the name of the time limit of this
+        wait.
         """
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()

@@ -67,8 +67,8 @@ class MalformedError(ValueError):
 
 
 class Operation:
-    """One operation of the service `bedrock-runtime`. `stream` is the name of the response's member with the event
-    stream, or None.
+    """One operation of the service `bedrock-runtime`. `stream` is the name of the member of the response that contains
+    the event stream. It is None if the operation does not stream.
 
     `plain(params)` returns whether boto3's `params` are valid and consist only of JSON values and bytes. Such params
     are called plain. This module writes the request for plain params without botocore, at a third of the cost. botocore
@@ -182,8 +182,10 @@ class Operation:
         return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return the dictionary of boto3's `ClientError`. If the body has no error code, the code of a header is used.
-        If there is no such header, the code is derived from the status.
+        """Return the dictionary that boto3's `ClientError` contains as `response`.
+
+        The error code comes from the header `x-amzn-errortype`. Without this header, it comes from the body. If the
+        body contains no code either, the error code is the HTTP status as text, such as "503".
         """
         raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
         response: dict[str, Any] = {}

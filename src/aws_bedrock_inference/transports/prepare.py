@@ -45,8 +45,8 @@ class Outgoing:
         self._forwarded = proxy_authorization(endpoint.proxy) if forwards and endpoint.proxy else {}
 
     def write(self, request: Request, identity: Any, now: float) -> Request:
-        """Return `request` with the endpoint's path and all headers, signed by `identity` at `now`, in seconds since
-        the epoch.
+        """Return `request` with the endpoint's path, all headers and the signature of `identity`. `now` is the current
+        time as a Unix timestamp.
 
         Raises `UnsendableHeader`.
         """

@@ -54,11 +54,12 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
-    """Return the account of the credentials. This function fetches no credentials. If the account is unknown before
-    they are fetched, return an empty text.
+    """Return the account of the credentials, or an empty text if the account is unknown. This function fetches no
+    credentials.
 
-    The account comes from the credentials, or from the ARN of their role. A token contains no account, and credentials
-    of an instance may contain none. In these two cases, the account that the user sets is returned.
+    The account comes from the credentials, or from the ARN of their role. A bearer token contains no account, and the
+    credentials of an instance may contain none. In these two cases, the function returns the account that the user set
+    in `AWS_ACCOUNT_ID` or in the profile.
     """
     if token_for is not None:
         return _stated(core)

@@ -49,8 +49,9 @@ class Exchange:
     A request consists of several waits, such as the wait for the connection and the wait for the first content. Each
     wait has its own limit. No wait lasts beyond the end of the attempt (`Timeout(total=...)`) or of the call.
 
-    `begin` starts a wait. A wait can consist of several steps, such as several receives. All steps share the time that
-    `left` returns. While `quiet` is True, a long silence of the model is normal, and the idle limit is longer.
+    `begin` starts a wait, and `left` returns its remaining time. A wait can consist of several steps, such as several
+    receives, but its limit applies to all steps together. While `quiet` is True, a long silence of the model is normal,
+    and the idle limit is longer.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
@@ -65,10 +66,11 @@ class Exchange:
         self._until = self._end
 
     def begin(self, limit: str) -> None:
-        """Start a wait. `limit` is the name of its limit in `Timeout`, or `CREDENTIALS`.
+        """Start a wait. `limit` is the name of the option of `Timeout` that limits the wait, such as `connect`.
 
         The limit `first_content` is measured from the start of the request. All other limits are measured from the
-        start of the wait. The wait for credentials has no separate limit. It ends with the attempt or the call.
+        start of the wait. For a wait for credentials, `limit` is the constant `CREDENTIALS`. `Timeout` has no option
+        for this wait. Only the end of the attempt or of the call limits it.
         """
         seconds = self._seconds(limit)
         until = (self._started if limit == "first_content" else self._clock()) + seconds

@@ -32,8 +32,8 @@ _WRITE = 16_384
 
 
 class Wire:
-    """One connection. All steps of an exchange (a request and its answer) share one time limit, regardless of how many
-    receives they need.
+    """One connection. A send or a receive can use only the remaining time of the current wait (`Exchange.left`).
+    Therefore a server cannot extend a wait by sending one byte at a time.
     """
 
     def __init__(self, sock: Any) -> None:
@@ -155,8 +155,8 @@ class Wires:
     def _expire(self, before: float) -> None:
         """Close the idle connections that have not been used since the time `before`.
 
-        Each new request uses the idle connection that was used last. After a burst of calls, the other idle connections
-        would therefore stay open forever.
+        `take` always returns the connection that was used last. After a burst of calls, the other idle connections are
+        not used again. Without this method, they would stay open.
         """
         with suppress(IndexError):  # another thread has taken it
             while self._kept[0].idle_since <= before:

@@ -1,9 +1,10 @@
-"""Read the plain chunks of a chunked HTTP body. A plain chunk is a line that contains only the size, followed by the
-data.
+"""Read the plain chunks of a chunked HTTP body. In a plain chunk, the line before the content contains only the
+size of the content.
 
 A stream of events consists of thousands of small chunks, and h11 needs 4 us (microseconds) for each. Therefore this
-module reads the plain chunks at the start of the body. A chunk extension, the last chunk, a trailer, and a line that is
-not a size are not plain. From the first part that is not plain, h11 reads the rest of the body.
+module reads the plain chunks at the start of the body. It stops at the first part of the body that is not a plain
+chunk: a chunk with an extension, the last chunk (size 0), or a line that is not a size. h11 reads this part and the
+rest of the body.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _MALFORMED = "the body is not valid HTTP/1.1"
 
 
 class Chunks:
-    """A reader of plain chunks. `held` contains the beginning of a line that is not complete yet."""
+    """Reads the plain chunks of one body. `held` contains bytes that wait for the rest of their line. For example, if
+    the received bytes end with `1f`, the rest of the size can still arrive.
+    """
 
     def __init__(self) -> None:
         self.held = b""
@@ -32,11 +35,11 @@ class Chunks:
         return self._left > 0
 
     def feed(self, data: bytes, body: list[bytes]) -> bytes | None:
-        """Append the content of the plain chunks at the start of `data` to `body`. A plain chunk is a line that
-        contains only the size, followed by the data.
+        """Append the content of the plain chunks at the start of `data` to `body`. In a plain chunk, the line before
+        the content contains only the size.
 
-        Everything else, such as the last chunk, is left for h11. Return the bytes that are left for h11, or None if
-        there are none. Raises `MalformedAnswer`.
+        Return the bytes that h11 must read, from the first part that is not a plain chunk, such as the last chunk.
+        Return None if h11 must read nothing. Raises `MalformedAnswer`.
         """
         if self.held:
             data, self.held = self.held + data, b""

@@ -38,8 +38,8 @@ class Structure:
     """Reads one structure. The readers of its members are created on first use, because a shape can contain itself.
 
     As in botocore, members that are null or not in the model are omitted. For an unknown member of a tagged union, the
-    result contains the member's name in `SDK_UNKNOWN_MEMBER`. Raises an exception for data that botocore cannot read,
-    for example `ValueError` for a union without exactly one member.
+    result contains the member's name in `SDK_UNKNOWN_MEMBER`. Raises an exception for data that botocore cannot read.
+    For example, raises `ValueError` for a union with no member or with two members.
 
     With `numbers`, a number or boolean is converted to the type in the service model. For example, `5.0` becomes 5 if
     the model declares an integer. As in botocore, this is done for answers, but not for the events of a stream.

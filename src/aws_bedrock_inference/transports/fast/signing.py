@@ -1,8 +1,8 @@
 """Add the proof of identity to a request: AWS Signature Version 4, a bearer token, or nothing.
 
-The signature equals botocore's byte for byte. botocore derives the day's signing key again for every request, and
-processes each header several times. This would cost more than all other preparation of a call, so this module computes
-the signature itself.
+This module computes the signature itself, because signing with botocore would take longer than all other preparation of
+a call. botocore derives the day's signing key again for every request, and processes each header several times. The
+signature of this module equals botocore's byte for byte.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Signer(Protocol):
         """
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
-        """Return the headers to add to `request`, which is sent to `host` at `now`, in seconds since the epoch."""
+        """Return the headers to add to `request`, which is sent to `host`. `now` is the current time as a Unix
+        timestamp.
+        """
 
 
 def signer(session: Any, signature_version: Any, service: str, region: str) -> Signer:
@@ -123,13 +125,13 @@ class Bearer:
         renew_lock(self.source)
 
     def current(self) -> None:
-        """Return None. Calls always wait for the renewal of a token, because botocore does not report how long the
-        current token is still valid.
+        """Return None, so that each call waits while the token is renewed. botocore does not report when the token
+        expires. Therefore a call during the renewal cannot know whether the current token is still valid.
         """
 
     def due(self) -> bool:
-        """Return whether botocore may send a request over the network to renew the token. A fixed token, such as a
-        Bedrock API key, is never renewed.
+        """Return whether the method `identity` can send a request over the network, to renew the token. A fixed token,
+        such as a Bedrock API key, is never renewed.
         """
         return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
