@@ -3,11 +3,11 @@
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
 * ERROR: a dead letter that could not be stored.
-* WARNING, about one call: it is retried, its stream is resumed, it continues on another route, it waits for a model
-  that is not ready, or it failed. A failed call is a WARNING even if a substitute or an expired answer is returned. It
-  is not an ERROR, because the caller also receives an exception.
-* WARNING, about other things: a route gets only test calls, a circuit opens, a store becomes unavailable, an inference
-  profile is chosen, or the status of a job could not be read.
+* WARNING: a call is retried, resumes its stream, continues on another route, waits for a model that is not ready, or
+  fails. A failed call is not an ERROR, because the caller also receives an exception. If the caller receives a
+  substitute or an expired answer instead, this is also a WARNING.
+* WARNING: a route receives only test calls, a circuit opens, a store becomes unavailable, an inference profile is
+  chosen, or the status of a job could not be read.
 * INFO: throttles, changes of a burndown (the quota tokens that one output token uses), filtered content, stored dead
   letters, new jobs and their progress, and the recovery of a circuit, a route or a store.
 * DEBUG: calls that succeed, are answered from a cache, wait for quota, or are ended by the program.

@@ -31,8 +31,8 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The AWS account. If the account is unknown, the value is a hash of the fixed access key. If there is no fixed
-        access key either, the value is empty.
+        """The AWS account. If the account is unknown, the value is a hash of the access key. If the account is unknown
+        and the access key is renewed from time to time, the value is empty.
         """
 
     @property

@@ -26,13 +26,12 @@ UNKNOWN_MODEL = "unknown-model"
 class ModelFacts:
     """The facts about one model that are needed to calculate its use of a quota.
 
-    `burndown` is the number of tokens of the quota that each output token uses. With 5, an answer of 100 output tokens
-    uses 500 tokens of the quota. `max_output_tokens` is the number of output tokens that is reserved for a request
-    without its own maximum. `guessed` contains the names of the facts that are guesses, because no document states
-    them.
-
-    `prefill` is True if the model is known to support prefill: if the last message of a conversation is from the
-    assistant, the model continues this message.
+    * `burndown`: after the answer, each output token counts as this many tokens of the quota. With 5, an answer of 100
+      output tokens uses 500 tokens of the quota.
+    * `max_output_tokens`: the number of output tokens that is reserved for a request without its own maximum.
+    * `guessed`: the names of the facts that are guesses, because no source was found.
+    * `prefill`: True if the model is known to support prefill. With prefill, if the last message of a conversation is
+      from the assistant, the model continues this message.
     """
 
     provider: str
@@ -119,8 +118,8 @@ class ModelArn(str):
 def target(model_id: Any) -> Target:
     """Return the target of any model id that the runtime accepts.
 
-    If the ARN does not show the model, such as the ARN of a prompt, the model is `UNKNOWN_MODEL`. Two such ARNs can
-    stand for the same model, which has only one quota. Therefore all such ARNs are counted against one quota.
+    If the id is an ARN that does not show the model, such as the ARN of a prompt, the model is `UNKNOWN_MODEL`. Two
+    such ARNs can stand for the same model, which has only one quota. Therefore all such ARNs share one quota.
     """
     if isinstance(model_id, ModelArn):
         return _split(model_id.model)

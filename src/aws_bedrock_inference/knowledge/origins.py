@@ -111,7 +111,7 @@ def _on_the_way(fault: Fault, origin: Origin) -> Fault:
     """Return `fault` with the origin `origin`, which is the network or this machine.
 
     If the origin is this machine, the result also gets the cause `machine-exhausted`: the machine lacks a resource,
-    such as memory. A fault with the cause `unknown` does not get this cause.
+    such as memory. Only a fault with the cause `unknown` retains its cause.
     """
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)

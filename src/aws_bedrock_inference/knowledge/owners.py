@@ -33,12 +33,12 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
 
     * marks of servers that implement AWS's protocols, such as MinIO. They come first, because these servers also use
       AWS's codes.
-    * proofs of AWS. Such a proof is a code or a sentence that only AWS uses. A code, a service or an operation is also
-      a proof if it does not come from a text, but from an exception or the caller.
-    * marks that only AWS writes;
-    * marks of other programs;
-    * the name AWS;
-    * names of other vendors. They come after AWS, because a vendor's client that called AWS writes both names.
+    * proofs of AWS: codes and sentences that only AWS uses, and facts that are certain (see `Evidence`). For example,
+      the code of a boto3 exception is certain.
+    * marks that only AWS writes.
+    * marks of other programs.
+    * the name AWS.
+    * names of other vendors. They come last: if a vendor's client called AWS, the text can contain both names.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if stand_in := _marked(seen.words, "stand_ins"):

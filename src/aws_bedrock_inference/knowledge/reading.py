@@ -156,7 +156,7 @@ def code_of(verdict: Verdict) -> str:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, then its causes, and the exceptions in its arguments, attributes and exception group. The
+    """Yield an exception, its causes, and the exceptions that it contains, such as those of an exception group. The
     outermost exception is first, and each exception is yielded once.
     """
     yield error

@@ -135,8 +135,8 @@ class LogScan:
     def _search(self, *, last: bool) -> None:
         """Count the complete events (log messages) with errors in the bytes that were not searched before.
 
-        The last event can be incomplete, because its other lines were not read yet. Its lines remain for the next
-        search. Some kilobytes of older lines also remain, because the time of an event can be in a line before it.
+        The last event can be incomplete, because more of its lines can follow. Its lines remain for the next search.
+        Some kilobytes of earlier lines also remain, because the time of an event can be in a line before the event.
         `last` is True at the end of the log, where the last event is complete.
         """
         buffer, done = self._rest, 0

@@ -60,8 +60,8 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that have an operation of this name, and a flag. With the flag True, the services are final.
-    With False, the caller also searches the error's text for the name of the service.
+    """Return the services that have an operation of this name, and True or False. If the value is False, the caller
+    must also search the error's text for names of services.
 
     The error catalogue describes only some services of AWS. The result depends on the services that have the operation:
 

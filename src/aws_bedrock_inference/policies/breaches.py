@@ -38,8 +38,8 @@ def is_shut(fault: Fault) -> bool:
     """Return True if a fault shows that no call on its route can succeed until somebody corrects the setup; otherwise
     return False. The causes are wrong credentials, a wrong certificate and missing permissions.
 
-    A `Fallback` counts such faults on its targets. After several of them, the target is unhealthy. On the route that
-    the caller requested, such faults are not counted.
+    A `Fallback` treats a target as unhealthy after several such faults. It does not count such faults on the route that
+    the caller requested.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
