@@ -48,8 +48,8 @@ class Listeners(Locked):
             beyond.reach(self)
 
     def add(self, listener: Listener, *, attempts: bool = False) -> Callable[[], None]:
-        """Call `listener` with every event from now on; with `attempts` also with `CallStarted`, `AttemptStarted` and
-        `AttemptEnded`. The returned function removes the listener.
+        """From now on, call `listener` for every event except `CallStarted`, `AttemptStarted` and `AttemptEnded`. If
+        `attempts` is True, `listener` is called for these three, too. The returned function removes the listener.
         """
 
         def stop() -> None:
@@ -67,8 +67,10 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """Register `within`: other `Listeners` that pass their events on to these listeners. When these listeners
-        change, `heard` and `watched` of `within` are computed again, because they depend on these listeners.
+        """Register `within`, such as the listeners of a client. `within` passes all its events on to this object.
+
+        The values `within.heard` and `within.watched` therefore depend on the listeners of this object. They are
+        computed now, and again after each change of these listeners.
         """
         with self._lock:
             self._within.add(within)

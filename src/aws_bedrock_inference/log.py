@@ -3,12 +3,13 @@
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
 * ERROR: a dead letter that could not be stored.
-* WARNING: retries, resumed streams, failed calls, and failed calls that get a substitute or an expired answer from a
-  cache. Also moves to another route, resting routes, open circuits, stores that become unavailable, chosen inference
-  profiles, waits for a model that is not ready, and statuses of jobs that could not be read. A failed call is not an
-  ERROR, because the caller also receives an exception.
-* INFO: throttles, changes of a burndown, filtered content, stored dead letters, new jobs and their progress, and the
-  recovery of a circuit, a route or a store.
+* WARNING: a call is retried, resumes its stream, continues on another route, waits for a model that is not ready, or
+  fails. A failed call is not an ERROR, because the caller also receives an exception. If the caller receives a
+  substitute or an expired answer instead, this is also a WARNING.
+* WARNING: a route receives only test calls, a circuit opens, a store becomes unavailable, an inference profile is
+  chosen, or the status of a job could not be read.
+* INFO: throttles, changes of a burndown (the quota tokens that one output token uses), filtered content, stored dead
+  letters, new jobs and their progress, and the recovery of a circuit, a route or a store.
 * DEBUG: calls that succeed, are answered from a cache, wait for quota, or are ended by the program.
 
 This list contains all lines about events. docs/events.md also lists the lines that are not about an event.

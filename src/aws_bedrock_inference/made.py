@@ -60,10 +60,11 @@ class FilteredContent:
     * `source`: the filter: a `guardrail`, the content filter of the model's `provider`, or the `model` itself, which
       refused.
     * `reason`: the service's own term: a stop reason, or the cause of an error.
-    * `categories`: the names of what was filtered, from the guardrail's trace, the model's refusal or the reasons of
-      blocked pictures. It can be empty: the service sends the trace only if the request enables it.
-    * `enforced_by`: the guardrails that intervened. If the trace does not show which of the applied guardrails
-      intervened, all applied guardrails. It is empty without a trace.
+    * `categories`: the names of what was filtered. They come from the guardrail's trace, from the model's refusal, or
+      from the reason that the service states for a blocked picture. `categories` can be empty, because the service
+      sends the trace only if the request enables it.
+    * `enforced_by`: the guardrails that intervened, according to the trace. If the trace does not show which guardrails
+      intervened, `enforced_by` contains all applied guardrails. Without a trace, `enforced_by` is empty.
     * `partial`: True if only some words or pictures were removed, and the answer contains the rest. Only the
       guardrail's trace shows that words were removed. Without this trace, `partial` is False for words.
     """
@@ -113,8 +114,8 @@ class Made:
     * `seams`: the places where the stream broke and another request continued the answer.
     * `enlarged`: the maximum of output tokens with which the request was repeated, because the first answer was
       truncated.
-    * `route`: the route that answered, if it is not the requested one. `trail` lists the routes that the call left
-      before, in order.
+    * `route`: the route that answered, if it is not the requested one.
+    * `trail`: the routes on which the call failed before it continued on another route, in the order of the attempts.
     * `letter_id`: the id of the dead letter that stores the failed call. It is also set if a substitute was returned.
     """
 
@@ -129,17 +130,16 @@ class Made:
 
 
 class Interrupted(NamedTuple):
-    """An item of a stream: the stream broke because of `fault`, and the answer starts again with the next item.
-
-    The items before this item are not part of the answer.
+    """An item of a stream. It reports that the stream broke because of `fault`. The next item is the first item of the
+    new answer. The items before this item are not part of the answer.
     """
 
     fault: Fault
 
 
 class Replaced(NamedTuple):
-    """An item of a stream: the content was filtered. The earlier items of the stream are not part of the answer:
-    `message` replaces them. `shown` is the number of characters of text in the earlier items.
+    """An item of a stream. It reports that the content was filtered, and that `message` is now the answer. The earlier
+    items of the stream are not part of the answer. They contained `shown` characters of text.
     """
 
     message: str

@@ -1,8 +1,8 @@
 """Emit the events at the start of a call and around its attempts. Write the call's number into all events of the call,
 and its context into all events with the attribute `context`.
 
-A call gets a number (`call_id`) only if a listener wants the events of starts and attempts. If a call has neither a
-number nor a context, `observed` returns its flow unchanged. Such a call needs no additional time.
+A call gets a number (`call_id`) only if a listener wants the events of starts and attempts. A call without a number and
+without a context takes no additional time, because `observed` then changes nothing.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
     """Return a generator that runs `flow`, the generator that performs `call`. Every event that `flow` emits gets the
     number of the call. Every event except `AttemptStarted` and `AttemptEnded` also gets the context of the call.
 
-    If the call has a number, `CallStarted` is emitted first. `streams` is written into this event: it is True if the
-    caller can read the stream in another thread or task.
+    A call has a number only if a listener wants the start and the attempts of calls. For such a call, `CallStarted` is
+    emitted first. `streams` is written into this event. It is True if the caller can read the stream in another thread
+    or task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)

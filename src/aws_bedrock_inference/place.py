@@ -31,8 +31,8 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The AWS account. If the account is unknown, the value is a name for the access key. If the credentials were
-        not fetched yet, the value is empty.
+        """The AWS account. If the account is unknown, the value is a hash of the access key. If the account is unknown
+        and the access key is renewed from time to time, the value is empty.
         """
 
     @property

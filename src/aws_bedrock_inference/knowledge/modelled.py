@@ -1,4 +1,4 @@
-"""Decide whether to retry errors that the catalogue does not describe, from AWS's own service models. A "model" is the
+"""Decide whether to retry an error that the catalogue does not describe. AWS's service models decide. A "model" is the
 description of a service's API in botocore. A "trait" marks an error in a model as retryable, as a throttle, or as the
 fault of the service or the sender.
 
@@ -8,13 +8,13 @@ status, whose fault the error is, and the retry trait. Descriptions are read fro
 The first rule that applies decides. RETRY_LIMITED means one more attempt.
 
 * A throttle, by its trait or its name, is RETRY.
-* An error without a retry trait whose name contains a quota or a limit is FAIL, because waiting does not change a fixed
-  limit. But status 429 and the code `LimitExceededException` can also mean a rate limit. With this status or code, the
-  error is RETRY_LIMITED.
+* An error with a name such as QuotaExceeded or LimitExceeded is FAIL, because waiting does not change a fixed limit.
+  With status 429 or the code `LimitExceededException`, it can also be a rate limit and is RETRY_LIMITED. This rule does
+  not apply to errors with a retry trait.
 * An error with a retry trait, with status 408 or 429, or with a name such as RequestTimeout, is RETRY.
 * An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
-* An error with the trait `fault` is RETRY if the model states no status. If the model states another status than those
-  above, the error is RETRY_LIMITED, because no SDK retries it.
+* An error with the trait `fault` is RETRY if the model states no status. With any status that the rules above do not
+  list, such as 400, it is RETRY_LIMITED, because no SDK retries it.
 * An error about a state that can change is RETRY_LIMITED. It has status 409, 423, 424 or 425, or a name such as InUse,
   NotReady or Concurrent. With a name such as AlreadyExists, Duplicate or Mismatch, the error is FAIL.
 * Everything else is FAIL, because the same request fails again.

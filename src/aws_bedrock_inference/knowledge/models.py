@@ -1,8 +1,8 @@
 """Find the facts about a model from its model id: the model's provider, the quota that its calls use, and how its
 tokens count against that quota.
 
-A "pool" is one of the separate quotas of a model: on-demand, geographic, global or provisioned. The facts are data with
-a date in `models.toml`, which is read at the first use.
+A "pool" is one of the separate quotas of a model: on-demand, geographic, global or provisioned. The facts are in
+`models.toml`, each with the date on which its source was read. The file is read at the first use.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ UNKNOWN_MODEL = "unknown-model"
 class ModelFacts:
     """The facts about one model that are needed to calculate its use of a quota.
 
-    `burndown` is the factor by which output tokens count against the quota when a request is settled.
-    `max_output_tokens` is the number of output tokens that is reserved for a request without its own maximum. `guessed`
-    contains the names of the facts that have no source.
-
-    `prefill` is True if the model is known to support prefill: if the last message of a conversation is from the
-    assistant, the model continues this message.
+    * `burndown`: after the answer, each output token counts as this many tokens of the quota. With 5, an answer of 100
+      output tokens uses 500 tokens of the quota.
+    * `max_output_tokens`: the number of output tokens that is reserved for a request without its own maximum.
+    * `guessed`: the names of the facts that are guesses, because no source was found.
+    * `prefill`: True if the model is known to support prefill. With prefill, if the last message of a conversation is
+      from the assistant, the model continues this message.
     """
 
     provider: str
@@ -118,8 +118,8 @@ class ModelArn(str):
 def target(model_id: Any) -> Target:
     """Return the target of any model id that the runtime accepts.
 
-    For an ARN that does not contain its model, the model is `UNKNOWN_MODEL`. Several such ARNs can stand for the same
-    model, so all of them share one quota.
+    If the id is an ARN that does not show the model, such as the ARN of a prompt, the model is `UNKNOWN_MODEL`. Two
+    such ARNs can stand for the same model, which has only one quota. Therefore all such ARNs share one quota.
     """
     if isinstance(model_id, ModelArn):
         return _split(model_id.model)
@@ -158,8 +158,8 @@ def providers() -> tuple[str, ...]:
 
 
 def split_profile(model_id: str) -> tuple[str, str]:
-    """Return the base model id and the quota pool of `model_id`. For an ARN that does not contain its model, the base
-    is the ARN itself.
+    """Return the base model id and the quota pool of `model_id`. If `model_id` is an ARN that does not show the model,
+    such as the ARN of a prompt, the base is the ARN itself.
     """
     base, pool = _split(model_id)
     return (model_id if base == UNKNOWN_MODEL else base), pool

@@ -111,7 +111,7 @@ def _on_the_way(fault: Fault, origin: Origin) -> Fault:
     """Return `fault` with the origin `origin`, which is the network or this machine.
 
     If the origin is this machine, the result also gets the cause `machine-exhausted`: the machine lacks a resource,
-    such as memory. Only the cause `unknown` is not replaced.
+    such as memory. Only a fault with the cause `unknown` retains its cause.
     """
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)
@@ -142,10 +142,11 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the source of credentials that failed, and the source's operation, or None if no source failed.
+    """Return the name of the failed source of credentials, such as `STS`, and its failed operation, such as
+    `AssumeRole`. The operation is empty if only the endpoint is known. Return None if no source of credentials failed.
 
-    The chain of causes begins with the newest exception. The first exception in it that names an operation or an
-    endpoint decides. The older exceptions are ignored, because the program may have handled them.
+    The exceptions of the chain of causes are searched, the newest first. The first exception that names an operation or
+    an endpoint shows what failed. Older exceptions are ignored, because the program may have handled them.
     """
     for link in links:
         operation = attribute(link, "operation_name")

@@ -27,16 +27,18 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     """Return `AWS`, or the name of the other program or service that the text comes from. The result is empty if the
     text does not show where it comes from.
 
-    `seen` contains the facts of the error, including the facts in its text. `entry` is the catalogue's entry that
+    `seen` contains the facts of the error, such as its text, codes and operation. `entry` is the catalogue's entry that
     matches the error, and `words` are the words that match. A mark is a string that shows who wrote a text. The
     following are searched in this order, and the first that is found decides:
 
-    * marks of servers that implement AWS's protocols; they come first, because such servers also use AWS's codes;
-    * proofs of AWS: a code or a sentence that only AWS uses, or a code, service or operation that an exception, a
-      client or the caller stated;
-    * marks that only AWS writes;
-    * marks of other programs;
-    * the name AWS, then names of other vendors. A text with both comes from a vendor's client that called AWS.
+    * marks of servers that implement AWS's protocols, such as MinIO. They come first, because these servers also use
+      AWS's codes.
+    * proofs of AWS: codes and sentences that only AWS uses, and facts that are certain (see `Evidence`). For example,
+      the code of a boto3 exception is certain.
+    * marks that only AWS writes.
+    * marks of other programs.
+    * the name AWS.
+    * names of other vendors. They come last: if a vendor's client called AWS, the text can contain both names.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if stand_in := _marked(seen.words, "stand_ins"):
@@ -59,8 +61,8 @@ def _marked(words: Words, kind: str) -> str:
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return True if only one service of AWS, and no other program, writes `words`, the part of the text that matches
-    the catalogue.
+    """Return True if `words` prove that AWS wrote the text: a service of AWS writes them, and no other program does.
+    `words` is the part of the text that matches the catalogue.
     """
     if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
@@ -78,7 +80,7 @@ def _own_words(entry: Entry | None, words: str) -> bool:
 
 @cache
 def _own_codes() -> frozenset[str]:
-    """Return the error codes that prove the service: one service of AWS uses such a code, and no other program does."""
+    """Return the error codes that prove that AWS wrote a text. No other program uses these codes."""
     known = catalogue()
     own = {code for entry in known.entries if entry.service != ANY for code in entry.own_codes}
     return frozenset(own.difference(known.owners["aws"]["shared_codes"]))

@@ -2,8 +2,8 @@
 cause. The object is an exception of any client, boto3's dictionary, an HTTP answer, or an object that wraps these.
 
 This module imports no client library: it recognizes an exception by its attributes. Attributes and texts are read
-through `attribute` and `text_of`, which never raise an exception. A "chain" is an exception with the exceptions that it
-was raised from or contains.
+through `attribute` and `text_of`, which never raise an exception. A "chain" is an exception with its causes and with
+the exceptions that it contains, such as those of an exception group.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def _seen(x: Any, service: str) -> Seen:
 def _of_exception(error: BaseException, service: str) -> Seen:
     """Return the facts of the first exception in the chain of causes that contains an HTTP answer.
 
-    If no exception contains an answer, return the facts of the innermost exception with a known name.
+    If no exception contains an answer, return the facts of the innermost exception whose class has the name of an error
+    code in the catalogue, such as `ThrottlingException`.
     """
     named, status, operation = None, None, ""
     for link in chain(error):
@@ -139,7 +140,9 @@ def _of_text(text: str, service: str) -> Seen:
 
 
 def spelt(code: str) -> str:
-    """Return an error code in the spelling of services. Streams write the first letter of a code in lower case."""
+    """Return an error code with a capital first letter. For example, streams write `throttlingException`, and services
+    otherwise write `ThrottlingException`.
+    """
     return code[:1].upper() + code[1:] if code[:1].islower() and code.endswith(("Exception", "Error")) else code
 
 
@@ -153,8 +156,8 @@ def code_of(verdict: Verdict) -> str:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all exceptions that it was raised from or contains. The outermost exception is first,
-    and each exception is yielded once.
+    """Yield an exception, its causes, and the exceptions that it contains, such as those of an exception group. The
+    outermost exception is first, and each exception is yielded once.
     """
     yield error
     waiting, met = _inner(error), {id(error)}
@@ -263,8 +266,8 @@ def text_of(x: object) -> str:
 
 
 def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
-    """Return `isinstance(x, kind)`, or False if it raises, as it can for a proxy object whose attributes cannot be
-    read.
+    """Return `isinstance(x, kind)`. Return False if `isinstance` raises an exception. For example, it can raise for a
+    proxy object whose attributes cannot be read.
     """
     try:
         return isinstance(x, kind)

@@ -135,9 +135,9 @@ class LogScan:
     def _search(self, *, last: bool) -> None:
         """Count the complete events (log messages) with errors in the bytes that were not searched before.
 
-        The bytes of an incomplete event remain for the next search. Some kilobytes before them also remain, because
-        they can contain the first line of the event, or its time. `last` is True at the end of the log, where the last
-        event is complete.
+        The last event can be incomplete, because more of its lines can follow. Its lines remain for the next search.
+        Some kilobytes of earlier lines also remain, because the time of an event can be in a line before the event.
+        `last` is True at the end of the log, where the last event is complete.
         """
         buffer, done = self._rest, 0
         self._rest = b""  # an interruption must not count events twice

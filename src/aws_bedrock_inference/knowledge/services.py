@@ -1,8 +1,9 @@
 """Find the service that a name or an operation belongs to.
 
 One service has many names: `bedrock-agent-runtime` in boto3 and the AWS CLI, `monitoring` in an endpoint, `bedrock` in
-a signature, `EventBridge` in prose. The error catalogue describes only a few services, and one service of the catalogue
-can contain several AWS services. All other AWS services are known only by their names.
+a signature, `EventBridge` in prose. The error catalogue describes only a few services. It describes some AWS services
+together: its service `bedrock-agents` contains `bedrock-agent` and `bedrock-agentcore`. The AWS services that the
+catalogue does not describe are known only by their names.
 """
 
 from __future__ import annotations
@@ -59,17 +60,15 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that have an operation of this name, and True if an error of the operation certainly comes
-    from one of them, otherwise False.
+    """Return the services that have an operation of this name, and True or False. If the value is False, the caller
+    must also search the error's text for names of services.
 
-    The error catalogue describes only some services of AWS. Therefore there are three cases:
+    The error catalogue describes only some services of AWS. The result depends on the services that have the operation:
 
-    * Only one service has the operation, and it is in the catalogue: return this service and True.
-    * Several services have the operation, and at least one of them is in the catalogue: return those in the catalogue,
-      and False.
-    * Only services outside the catalogue have the operation: return these services and True.
-
-    If no service has the operation, return no services and False.
+    * one service, which is in the catalogue: return this service and True;
+    * several services, at least one of them in the catalogue: return those in the catalogue, and False;
+    * only services outside the catalogue: return all of them, and True;
+    * no service: return no services, and False.
     """
     here = catalogue().operations.get(operation)
     if here is None:

@@ -2,8 +2,8 @@
 the conditions under which it is shown.
 
 A step whose conditions do not match the text is omitted. Names in braces in a remedy are replaced by values from the
-text. A command that creates or deletes something is omitted, unless the failed call was the operation that the command
-runs.
+text. A command that creates or deletes something is shown only if the same operation failed. For example,
+`aws s3api create-bucket` is shown only after a failed CreateBucket.
 """
 
 from __future__ import annotations
@@ -94,19 +94,19 @@ def _named(do: str, names: dict[str, str]) -> str:
 
 
 def _flat(text: str) -> str:
-    """Return a text as one line, without the characters that terminals write before each line. JSON's escaped quotes
-    become quotes, and its escaped line breaks become spaces.
+    """Return a text as one line. Characters such as `|` and `>` at the beginning of its lines are removed. JSON's
+    escaped quotes become quotes, and its escaped line breaks become spaces.
     """
     return _BREAK.sub(" ", text.replace('\\"', '"').replace("\\n", "\n").strip())
 
 
 def fitting(run: str, error: Asked) -> str:
     """Return the command `run` of a remedy, adapted to this error. For example, if IAM returned the error, a CloudTrail
-    search gets the option `--region us-east-1`.
+    search gets the option `--region us-east-1`, because CloudTrail stores the events of IAM there.
 
-    The result is empty for a command that creates or deletes something, unless the failed call was the operation that
-    the command runs. An error text that is only a code does not show the failed call. For such a text, the command is
-    always returned.
+    A command that creates or deletes something is returned only if the same operation failed. For example,
+    `aws s3api create-bucket` is returned only after a failed CreateBucket. Otherwise, the result is empty. But if the
+    error text is only a code, it does not show which operation failed. The command is then always returned.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

@@ -78,7 +78,7 @@ def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, fl
 
 
 def _first(values: Iterable[object]) -> float | None:
-    """Return the first valid wait of `values`. The time of day is read only if a value is a date."""
+    """Return the first of `values` that is a valid wait, in seconds. Return None if none is valid."""
     for value in values:
         wait = retry_after(value, clocks.wall()) if value is not None else None
         if wait is not None:

@@ -66,8 +66,8 @@ def standard(
     """Return the recommended pipeline. Each attempt passes the circuit breaker and the quota. The deadline covers all
     attempts together.
 
-    * `quota`: the account's `Quota`. Without it, the quota has no configured limit and learns its limits from
-      throttles.
+    * `quota`: the account's `Quota`. Without this argument, the pipeline uses `Quota()`. It has no configured limits,
+      and learns the limits from throttles.
     * `cache`: a `Cache`, which answers a repeated request from its store, without a request to the service. Without a
       `Cache`, no answer is stored.
     * `filtered`, default `return`: what the caller receives if content was filtered. `return` delivers the answer as
@@ -91,8 +91,8 @@ def standard(
     queue. The exception has two attributes for that component. `decision` states whether the same request can succeed
     in a retry. `retry_after` is the number of seconds to wait first, or None if no wait is known.
 
-    One case is special: if the quota refused a call, `decision` is FAIL. If `retry_after` is also set, the component
-    can still send this call again after the wait.
+    If the quota refused a call, `decision` is always FAIL, even if the call can succeed later. For such a call, check
+    `retry_after` instead: if it is set, the component can send the call again after this wait.
 
     The function `load` reads the same options from a file. Raises `ValueError` for an option of the wrong type.
     """

@@ -21,8 +21,8 @@ _TOO_CLOSE = too_close("").cause
 
 
 def answered(outcome: Outcome) -> bool:
-    """Return True if the route (a model in one Region and account) answered; otherwise return False. A stream from
-    which the caller stopped reading after its first content counts as answered.
+    """Return True if the route (a model in one Region and account) answered; otherwise return False. If the caller
+    stopped reading a stream after its first content, the result is True.
     """
     return outcome.fault is None or (outcome.emitted > 0 and outcome.fault.cause == ABANDONED.cause)
 
@@ -38,7 +38,7 @@ def is_shut(fault: Fault) -> bool:
     """Return True if a fault shows that no call on its route can succeed until somebody corrects the setup; otherwise
     return False. The causes are wrong credentials, a wrong certificate and missing permissions.
 
-    A target of a `Fallback` counts as unhealthy after several such faults. This function is not used for the route that
+    A `Fallback` treats a target as unhealthy after several such faults. It does not count such faults on the route that
     the caller requested.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL

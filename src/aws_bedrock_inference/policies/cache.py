@@ -60,9 +60,9 @@ class Cache(Ordered):
 
     * `url`: the store. None stores answers in the memory of this process, `sqlite:///path` for all processes of one
       machine, and `redis://host` for many machines. An `AnswerStore` object is accepted, too.
-    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. A
-      request can refer to something that changes, such as a managed prompt or a draft guardrail. Such a change takes
-      effect within the hour.
+    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. It also
+      limits the age of outdated answers: if somebody changes a managed prompt or a draft guardrail that a request
+      uses, answers from before the change are used for at most one hour.
     * `stale_if_error`, default 0: the further seconds for which an expired answer can be used if the request fails
       with a temporary error.
     * `max_entries`, default 10,000: the maximum number of answers in memory or in the file. A Redis server ignores this
@@ -169,7 +169,8 @@ class Cache(Ordered):
         * the pair (answer, None): the leader received the answer;
         * the pair (expired answer, fault): the leader failed, and an expired answer from the store replaces the fault;
         * a fault: the leader failed, or the deadline of this call passed;
-        * a `Verdict`: no answer is available. The verdict states how this call continues.
+        * a `Verdict`: no answer is available. The verdict states what this call does next: for example, it sends its
+          own request (`ALONE`).
         """
         try:
             while follower.verdict is Verdict.WAIT:

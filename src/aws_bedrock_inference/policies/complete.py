@@ -31,12 +31,12 @@ class Complete(Ordered):
     """A policy for requests with tools or a JSON schema. It repeats such a request if the answer was truncated, because
     a truncated tool call or JSON is useless.
 
-    An answer that reaches `max_tokens` is truncated. This can happen inside a tool call, inside the JSON that a schema
-    requires, or before the tool call that the request requires has begun. The policy then sends the request again with
-    twice the limit, as far as the model and the quota allow. It never repeats a request with the same limit.
+    An answer that reaches `max_tokens` is truncated. Then a tool call or the JSON can be incomplete, or a required tool
+    call can be missing. In these cases, the policy sends the request again with twice the limit, or with the model's
+    maximum if this is lower. It never repeats a request with the same limit.
 
-    * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again. An answer that does
-      not fit into twice the limit rarely fits into four times the limit.
+    * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again. A second repeat
+      rarely helps: an answer that is longer than twice the limit is usually also longer than four times the limit.
 
     If the answer is still truncated, the call ends with the fault `AnswerIncomplete`. A call also ends with this fault
     if its JSON is malformed or does not match its schema. Schemas are checked if `jsonschema` is installed (extra

@@ -40,9 +40,9 @@ class Degrade(Ordered):
 
     * `substitute`: a text, or a function that is called with the call and its fault. For Converse, the function returns
       a text, a response that has at least `output`, or None to raise the fault. For InvokeModel, it returns the body as
-      bytes or a dictionary, because each model has its own format. A text cannot replace an InvokeModel
-      answer: in that case, the call's fault is raised. If the function fails, its error is logged, and the call's fault
-      is raised.
+      bytes or a dictionary, because each model has its own format. If the substitute for InvokeModel is a text, it is
+      not used, and the call's fault is raised. If the function fails, its error is logged, and the call's fault is
+      raised.
 
     The substitute replaces only faults that the caller does not need to correct: faults of the service and the network,
     throttles, a deadline, an open circuit, a full queue. It does not replace these faults:
