@@ -132,7 +132,8 @@ class Limit:
     def _allowed(self) -> float:
         """The number of units (requests or tokens) that can be used or reserved in a minute: the limit plus the slack.
         The slack is the number of units by which reservations can exceed the limit. If the calls in flight will
-        probably refund fewer units than the slack, only these units are added to the limit.
+        probably refund fewer units than the slack, only the expected refunds are added to the limit. For example, the
+        slack is 500 units, but only 200 units will be refunded: 200 units are added.
         """
         return self.minute + min(self._over, self.refund)
 
