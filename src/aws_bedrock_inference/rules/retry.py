@@ -101,9 +101,9 @@ def decide(
     Attempts are counted separately for each error code, because each code has its own maximum of attempts. In addition,
     `most` is the maximum of all attempts together. If `most` is 1, nothing is retried.
 
-    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. The call then waits in the
-    queue of the quota policy, and the throttle costs the service almost nothing. If such a call has a deadline, the
-    deadline ends it, and its paced throttles never count as attempts.
+    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. If the call has a deadline, it
+    is retried after paced throttles until the deadline. These retries use no units of the retry budget, and the paced
+    throttles do not count against `most`. If the call has no deadline, paced throttles count as all other faults do.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

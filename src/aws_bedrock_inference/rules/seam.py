@@ -75,12 +75,12 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Compare the two parts, and return the text of the second part that was not yet delivered. The beginning that
-        repeats the first part is removed.
+        """Compare the two parts. Return the received text of the second part, without the beginning that repeats the
+        first part.
 
-        `add` calls this method itself when the second part is long enough for the comparison. A short second part can
-        end earlier. Therefore the caller calls this method, too, when the second part has ended. If the comparison was
-        already made, the result is "".
+        `add` calls this method itself as soon as it has received enough text for the comparison. A short second part
+        can end before that. Therefore the caller must call this method when the second part has ended. If `add` has
+        already called it, the result is "".
         """
         if self.verified is not None:
             return ""

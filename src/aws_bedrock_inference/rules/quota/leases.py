@@ -110,11 +110,11 @@ class Grant:
 
     * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the values that the estimate has had.
     * `members`: the number of members that the store knows.
-    * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). The requests
-      and tokens count against the whole quota for these seconds.
+    * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). These
+      requests and tokens count against the whole quota until the seconds have passed.
     * `parts`: one fraction for each need in the request. A need is about the calls of one priority and tenant. If this
       member has 2 of the 8 calls that all members have for this priority and tenant, the fraction is 0.25. If no need
-      names a tenant, `parts` is empty.
+      names a tenant, no fraction is needed, and `parts` is empty.
     """
 
     share: float

@@ -35,8 +35,8 @@ class Ledger:
     """Admits the calls of one quota, and records the tokens that they reserve and use.
 
     * `rpm`, `tpm`: the limits of requests and tokens per minute. A limit that is None is learned from throttles.
-    * `listed`: the dimensions ("requests", "tokens") whose limits are values from Service Quotas. All other limits are
-      configured, and therefore never exceeded.
+    * `listed`: the dimensions ("requests", "tokens") whose limits are values from Service Quotas. The estimate of
+      such a limit can become higher than this value. A configured limit is never estimated higher than configured.
     * `burst`: the amount of quota that can be used within a moment. For example, 5 means the quota of 5 seconds.
     * `windowed`: True if the use of each minute must stay within the limit, in addition to the token bucket.
     * `day`: the daily quota, which several ledgers can share.
@@ -108,11 +108,11 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Admit the calls that fit. Return the time at which the caller must call this method for `ticket` again.
+        """Admit the calls that fit. The result states what the caller of this method must do for `ticket`.
 
-        * The result is `now` if the call of `ticket` is admitted. The caller need not call this method again.
-        * If the call is the first in the queue, the result is the time at which it may fit.
-        * Otherwise the result is `inf`: the caller waits until the ledger wakes the ticket.
+        * `now`: nothing, because the call is admitted.
+        * A later time: call this method again at this time. The call is the first in the queue, and may then fit.
+        * `inf`: wait until the ledger wakes the ticket, and then call this method again.
         """
         with self._lock:
             ticket.rest()
@@ -182,8 +182,8 @@ class Ledger:
 
         `limit` is the dimension that the service named. If it is None, the dimension whose use is nearest to its limit
         is assumed. `stated` is the wait that the service requests. All calls wait for this time. After several
-        throttles in a row, all calls pause longer and longer. If the daily quota is exhausted, calls pause until the
-        end of the day, at most 15 minutes.
+        throttles in a row, all calls pause longer and longer. If the daily quota is exhausted, all calls pause for
+        15 minutes, or until the end of the quota's day if this is earlier.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)

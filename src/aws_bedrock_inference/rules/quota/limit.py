@@ -49,7 +49,9 @@ class Limit:
     * `pace`: the highest rate of the next calls, in units per second. It is below `rate` if calls at `rate` would use
       all free units of the minute before further units become free.
     * `held_back`: True if a call had to wait for this dimension.
-    * `before`: the part of `used` from earlier minutes, if the start of the service's minutes is known; otherwise None.
+    * `used`: the units that calls have used or reserved in the last 60 seconds.
+    * `before`: the part of `used` that belongs to earlier minutes of the service. If it is unknown when these minutes
+      start, `before` is None.
     * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
     """
 
@@ -130,18 +132,19 @@ class Limit:
     def _allowed(self) -> float:
         """The number of units (requests or tokens) that can be used or reserved in a minute: the limit plus the slack.
         The slack is the number of units by which reservations can exceed the limit. If the calls in flight will
-        probably refund fewer units than the slack, only these units are added to the limit.
+        probably refund fewer units than the slack, only the expected refunds are added to the limit. For example, the
+        slack is 500 units, but only 200 units will be refunded: 200 units are added.
         """
         return self.minute + min(self._over, self.refund)
 
     def needs(self, amount: float) -> float:
         """Return the number of units (requests or tokens) that the bucket must contain before a call of `amount` can
-        start. This is `amount` minus the quota of `credit` seconds, which may be missing at the start of a call. The
-        result is at most a full bucket.
+        start. This is `amount` minus the quota of `credit` seconds, which is added to the bucket after the start. If
+        the bucket is too small for this number, the call needs a full bucket.
 
-        If the limit is neither configured nor listed, a call that is larger than the bucket can start before the bucket
-        is full. The service may refuse such a call. These refusals help to distinguish a limit from noise (random
-        throttles).
+        If the limit is neither configured nor listed, a call that is larger than the bucket needs less: a full bucket
+        minus the quota of `credit` seconds. The service may refuse such a call. These refusals help to distinguish a
+        limit from noise (random throttles).
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -184,7 +187,7 @@ class Limit:
           ago.
         * `calls`: the number of calls per second.
         * `reserved`: True if calls in flight have reserved more than a tenth of the limit per minute.
-        * `admitted`: the number of calls that were admitted since the start.
+        * `admitted`: the number of calls that were admitted since the process began to use the quota.
         """
         self.admitted = admitted
         if seconds > 0.0:
@@ -239,9 +242,9 @@ class Limit:
         """Add the units of `seconds` to the bucket, at the pace (the highest rate of the next calls).
 
         While the pace is below the limit's rate, save the units that are not added, and add them later at a faster
-        rate. The reason is that a unit becomes free a minute after a call used it. For example, if no call was sent
-        from 12:00:20 to 12:00:30, no unit becomes free from 12:01:20 to 12:01:30. Calls are then slow. Without the
-        saved units, they would be slow at these seconds of each later minute.
+        rate. Otherwise a slow time would repeat in each later minute, because a unit becomes free a minute after a call
+        used it. For example, no call was sent from 12:00:20 to 12:00:30. Then no unit becomes free from 12:01:20 to
+        12:01:30, and calls are slow again.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:

@@ -136,7 +136,7 @@ class Line:
 
     def pop(self, weight: float, number: int) -> None:
         """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant. Tenants get
-        tokens in proportion to their weights.
+        tokens in proportion to their weights. Among tenants with the same turn, the smallest `number` is first.
         """
         turn, _, tenant = self._turns[0]
         _, _, ticket = heapq.heappop(tenant.heap)
@@ -196,9 +196,11 @@ class Line:
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. If there are too many tenants, first remove tenants that have no waiting calls,
-        and whose turn is not above the turn of the tenant that was served last. If a removed tenant returns, it is a
-        new tenant, and starts at the turn of the tenant that was served last.
+        """Add a tenant and return it. If there are too many tenants, first remove some that have no waiting calls.
+
+        A tenant is removed only if its number `turn` (see `Tenant`) is at most the number of the tenant that was served
+        last. If such a tenant returns, it starts at the number of the tenant that was served last, whether it was
+        removed or not. So the removal does not change when it is served.
         """
         if len(self.tenants) >= self._most:
             self.tenants = {

@@ -18,10 +18,11 @@ contradict the assumption of a fixed or sliding minute:
 * A call was refused although its tokens fitted into the minute.
 * The minute contains more than the limit, and nothing was refused.
 
-A refusal in a full minute contradicts the bucket. A moment is accepted if observations contradict all other
-assumptions, but hardly contradict this moment. An individual refusal is weak evidence, because it may be noise (a
-random throttle). If noise is common, individual refusals are ignored. Minutes are learned only if the limit is
-configured and one process uses all of it.
+A row of refusals in a full minute contradicts the bucket: tokens are added to a bucket all the time, so the service
+would soon accept calls again. A moment is accepted if observations contradict all other assumptions, but hardly
+contradict this moment. An individual refusal is weak evidence, because it may be noise (a random throttle). If noise is
+common, individual refusals are ignored. Minutes are learned only if the limit is configured and one process uses all of
+it.
 """
 
 from __future__ import annotations
@@ -178,13 +179,12 @@ class Minutes:
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
-        """Return the time at which the service's present minute is assumed to have begun. If several starts are
-        possible, return the earliest.
+        """Return the earliest time at which the service's present minute may have begun.
 
-        A new minute is assumed only when about half of its possible starts have passed. For example, if it begins
-        between 12:00:10 and 12:00:14, calls are sent from 12:00:12 on. If the service accepts them, the minute began
-        before 12:00:12. If the service refuses them, the minute begins later. In both cases, about half of the possible
-        starts are ruled out.
+        A new minute is assumed only when about half of its possible starts have passed. For example, a minute begins
+        between 12:00:10 and 12:00:14. Until 12:00:12, the result is 11:59:10. From 12:00:12 on, the result is 12:00:10,
+        and calls are sent for the new minute. If the service accepts them, the minute began before 12:00:12. If the
+        service refuses them, the minute begins later. In both cases, about half of the possible starts are ruled out.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE

@@ -23,7 +23,7 @@ class Counts(Protocol):
 
     @property
     def admitted(self) -> float:
-        """The number of calls of this process that were admitted since the start."""
+        """The number of calls that were admitted since this process began to use the quota."""
 
     @property
     def calls(self) -> float:
@@ -111,7 +111,9 @@ class Estimator(Protocol):
 
     @property
     def unproven(self) -> float:
-        """The slack, or 0 if the service has certainly accepted reservations beyond the limit of the minute."""
+        """The slack that can be the cause of a throttle. It is 0 if the service has certainly accepted reservations
+        beyond the limit of the minute, because the slack is then not the cause.
+        """
 
     @property
     def noise(self) -> float:

@@ -1,9 +1,9 @@
 """The queue of calls that wait for quota, ordered by priority. Within a priority, tenants are served in turn (`line`).
 
 Calls of a low priority do not wait until all other calls are admitted. While they wait, each admitted call of a higher
-priority adds a part of its tokens (by default about 5 %) to an amount. When this amount is enough for the first waiting
-call of the low priority, this call is served next. For example, after calls with 19,000 tokens in total, a waiting call
-with 1,000 tokens is served.
+priority adds a part of its tokens (by default 1/19) to an amount. When this amount is enough for the first waiting call
+of the low priority, this call is served next. For example, after calls with 19,000 tokens in total, the amount is
+1,000, and a waiting call with 1,000 tokens is served. The low priority then gets 5 % of all 20,000 tokens.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
-A call reserves its `max_tokens`. When it ends, it refunds the tokens that it did not use. Until then, these tokens
-count as used. But the limit of the minute applies only to the tokens that are really used. Therefore reservations may
-exceed this limit, by at most the expected refunds.
+A call reserves its `max_tokens`. When it ends, it refunds the tokens that it did not use. If the service accepts
+reservations beyond the limit of the minute, calls can reserve more than the limit, by at most the expected refunds. For
+example, the limit is 100,000 tokens, and the calls in flight will refund 30,000. Calls can then reserve 130,000 tokens,
+of which they use 100,000.
 
 The estimate must not be too high after a program has changed `max_tokens` or the length of its answers. Therefore two
 estimates are computed, and the lower one is used. The first assumes that the calls in flight refund the same fraction
@@ -40,7 +41,7 @@ class Refunds:
 
     def ended(self, seconds: float, reserved: float, unused: float) -> None:
         """Count a call that had reserved `reserved` tokens, and did not use `unused` of these tokens. The call ended
-        `seconds` after the end of its slot, which is a period of 0.05 seconds.
+        `seconds` after the end of the slot in which it was admitted. A slot is a period of 0.05 seconds.
         """
         seconds = min(max(seconds, 0.0), MINUTE)
         self.calls += seconds

@@ -24,9 +24,8 @@ MOST_NOISE = 0.1
 
 
 def most_by_noise(noise: float, calls: float) -> float:
-    """Return the largest number of rows of throttles that noise alone probably causes within 30 seconds. Noise is
-    throttles at random: `noise` is the fraction of the calls that is throttled at random. `calls` is the number of
-    calls per second.
+    """Return the largest number of rows of throttles that noise alone probably causes within 30 seconds. `noise`
+    is the fraction of the calls that the service throttles at random. `calls` is the number of calls per second.
     """
     noise = min(noise, MOST_NOISE)
     next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # the probability that the row has one more throttle
@@ -50,8 +49,8 @@ class Rows:
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles when its first throttle arrives. In a row, almost no call succeeds between two
-        throttles. `before` and `estimate` are the evidence and the estimated limit from before this throttle (see
-        `Rows`).
+        throttles. `before` (the evidence against the limit) and `estimate` (the estimated limit) are values from
+        before this throttle. `Rows` explains both.
         """
         self._began, self._counted = now, False
         self.before, self.estimate = before, estimate
@@ -74,10 +73,11 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level for a rate that is lowered because of a row of throttles. The level is the rate to which the
-        lowered rate later grows back. Normally, it is the argument `level`. If another row lowered the rate in the last
-        60 seconds, even the lowered rate was too high. In this case, the level is at most `lately`, the use of the last
-        minute.
+        """Return the level to which a rate later grows back. A row of throttles lowers the rate now.
+
+        Normally, the result is the argument `level`. But if an earlier row lowered the rate less than 60 seconds ago,
+        the rate was still too high after that decrease. In this case, the result is at most `lately` (the use of the
+        last minute).
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

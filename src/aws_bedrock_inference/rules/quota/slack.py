@@ -8,11 +8,12 @@ kind of service it is, the slack grows step by step while reservations delay cal
 
 A throttle can be evidence against the slack. To decide this, the tokens of the throttled call are added to the tokens
 of the last minute. If the sum is more than the service has ever accepted in a minute, the slack is probably the cause
-of the throttle. These throttles are counted separately (`doubts`). If there are many of them,
-the service probably counts the tokens of each minute. The slack is then 0 for at least 60 seconds.
+of the throttle. These throttles are counted separately (`doubts`). If there are many of them, the service probably
+counts the tokens of each minute. The slack is then 0 for at least 60 seconds.
 
-A service that counts the last 60 seconds never accepts more than the limit in any 60 seconds. If the last 60 seconds
-have contained more than the limit at every check for over a minute, this service counts in another way.
+The use of the last 60 seconds is checked every second. If it has been above the limit at every check for over a minute,
+the service certainly does not count the last 60 seconds. Otherwise it would have refused calls. Later throttles are
+then no evidence against the slack.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ class Slack:
         return tried
 
     def fail(self, now: float) -> None:
-        """Set the slack to 0, so that reservations stay within the limit of the minute. The slack stays 0 for 60
-        seconds after the first failure. Each further failure makes this time four times as long, up to an hour.
+        """Set the slack to 0, because it may be the cause of throttles. Reservations then stay within the limit of the
+        minute. The first time, the slack stays 0 for 60 seconds. Each further period is four times as long: 240
+        seconds, 960 seconds, up to an hour. `restore` makes the next period shorter again.
         """
         self.share = self._passed = 0.0
         self._due = now + self._rest
@@ -104,9 +106,9 @@ class Slack:
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Set the slack (the fraction by which reservations can exceed the limit of the minute) to `share` again, its
-        value before a trial. In a trial, the slack is 0, to see whether throttles stop. This trial did not show that
-        the slack was the cause of the throttles.
+        """Set the slack (the fraction by which reservations can exceed the limit of the minute) to `share` after a
+        trial. `share` is the slack from before the trial. In the trial, the slack was 0, to see whether the throttles
+        stop. The trial did not show that the slack caused the throttles, so the slack can be used again.
         """
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)

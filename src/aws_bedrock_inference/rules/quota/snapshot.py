@@ -122,7 +122,7 @@ def needed(
 
     * `waiting`: for each priority and tenant, the number of waiting calls and the tokens that they need.
     * `consumers`: for each priority and tenant, the recent use.
-    * `uses`: the use by this process in the last minute, by age.
+    * `uses`: the use by this process in the last minute, as tuples (age in seconds, requests, tokens).
     """
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)

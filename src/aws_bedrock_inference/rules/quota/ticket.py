@@ -102,7 +102,8 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 class Consumers:
     """The recent use of each priority and tenant, in tokens. The weight of a use halves every 42 seconds: 1,000 tokens
-    count as 500 after 42 seconds. At a constant rate, the weighted sum is therefore the number of tokens per minute.
+    count as 500 after 42 seconds. With this weight, the sum at a constant rate is the number of tokens per minute. For
+    example, it is 600 at 10 tokens per second.
 
     If there are more than `LEVELS` priorities, further priorities are counted under existing ones (see `level`). If
     there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.

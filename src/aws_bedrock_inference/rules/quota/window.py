@@ -57,8 +57,9 @@ class Window:
     """The limits of requests and tokens per minute, and the slots. A slot counts the requests and tokens of a short
     part of the minute.
 
-    `listed` contains the dimensions ("requests", "tokens") whose limits are values from Service Quotas. All other
-    limits are configured, and never exceeded.
+    `listed` contains the dimensions ("requests", "tokens") whose limits are values from Service Quotas. The
+    estimate of such a limit can become higher than this value. A configured limit is never estimated higher than
+    configured.
 
     If no limit is set, requests start at a moderate rate. While this rate delays calls, it nearly doubles each second.
     The first throttle shows which dimension has a limit: requests or tokens. From then on, this limit is estimated.
