@@ -190,7 +190,8 @@ class Job:
     def _error(self, number: int) -> tuple[int, str] | None:
         """Return the code and message of the error for the record `number`, or None if the record succeeds.
 
-        The share of failed records is a setting of the scenario. The failed records are spread evenly.
+        The share of failed records is a setting of the scenario. The failed records are spread evenly. For example,
+        with a share of 0.25, every fourth record fails.
         """
         share = self._rule.errors
         if floor((number + 1) * share + 1e-9) == floor(number * share + 1e-9):

@@ -28,8 +28,8 @@ _OTHER_UNITS = (
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of an answer: the fields in `written`, plus the token usage, the guardrail trace and the fields
-    that the request asks for.
+    """Return the body of an answer: the fields in `written`, plus the token usage, the service tier, the guardrail
+    trace and the fields that the request asks for.
     """
     return {
         **written,
@@ -42,8 +42,8 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the events in `written`. Add the token usage and the guardrail trace to the last event. Add the fields of
-    `additionalModelResponseFieldPaths` to messageStop.
+    """Yield the events in `written`. Add the token usage, the service tier and the guardrail trace to the last event.
+    Add the fields of `additionalModelResponseFieldPaths` to messageStop.
     """
     for name, event in written:
         if name == "messageStop":

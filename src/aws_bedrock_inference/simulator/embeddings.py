@@ -40,7 +40,7 @@ class Format(Protocol):
 
 
 def embedding_format(name: str, base: str) -> Format | None:
-    """Return the embedding format with this name. Return None for a format that answers with text."""
+    """Return the embedding format with this name. Return None for the format of a model that writes text."""
     kind = _FORMATS.get(name)
     return kind(base) if kind else None
 
