@@ -38,8 +38,9 @@ def of_aws(url: str) -> bool:
 
 
 def of_any_service(url: str | None) -> str | None:
-    """Return `url` if it is not an endpoint of AWS, but for example the simulator or a gateway. Such an endpoint serves
-    both `bedrock` and `bedrock-runtime`. Return None for an endpoint of AWS, which serves only one service.
+    """Return `url` if it is an endpoint outside AWS, such as the simulator or a gateway; otherwise return None.
+
+    An endpoint outside AWS serves both `bedrock` and `bedrock-runtime`. An endpoint of AWS serves only one of them.
     """
     return None if url is None or of_aws(url) else url
 

@@ -47,8 +47,8 @@ class Counts(NamedTuple):
 class Used:
     """The usage of one model id.
 
-    * `minute`: the usage in the newest minute for which CloudWatch has data. All its numbers are 0 if CloudWatch has no
-      data for the last five minutes.
+    * `minute`: the usage in the newest minute for which CloudWatch has data. If CloudWatch has no data for the last
+      five minutes, the usage is 0.
     * `day`: the usage in the last 24 hours.
     * `busiest`: the tokens in the minute with the most tokens of the last 24 hours.
     """

@@ -1,4 +1,4 @@
-"""Request the model behind an application inference profile from AWS, once for each ARN in a process.
+"""Look up in AWS which model an application inference profile uses, and store the model for the process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
 background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If AWS does not
@@ -52,7 +52,7 @@ class UnknownModelWarning(UserWarning):
 
 
 class _LookUp:
-    """One request to AWS for the model behind an ARN.
+    """One request to AWS that finds out the model behind an ARN.
 
     `target` is the model. It remains None if the request fails. The event `done` is set when the request has ended.
     """
@@ -65,7 +65,7 @@ class _LookUp:
 
 
 class Profiles:
-    """The models behind ARNs that AWS has returned so far. Several threads and clients can share one object."""
+    """For each ARN, the model that AWS has returned. Several threads and clients can share one object."""
 
     def __init__(self, *, clock: Clock = clocks.monotonic, patience: float = PATIENCE) -> None:
         self._clock = clock
@@ -88,13 +88,16 @@ class Profiles:
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Start a request to AWS for the model behind `arn`, if one is necessary. The function `ask` sends the request.
+        """Look up the model behind `arn` with a request to AWS, if necessary. The function `ask` sends the request.
 
-        No request is started in three cases: the model is known, a request is in progress, or a failed request was
-        started in the last five minutes.
+        No request is started in three cases:
+
+        * The model is known.
+        * A request for this ARN is in progress.
+        * A request for this ARN has failed, and was started less than five minutes ago.
 
         Return an object with which the call waits for the result, at most until `deadline`. Return None if the call
-        does not have to wait. A call waits only for the first request for an ARN.
+        does not have to wait. Calls wait only for the first request for an ARN, not for a request after a failed one.
         """
         now = self._clock()
         with self._lock:
@@ -137,12 +140,14 @@ PROCESS = Profiles()
 
 
 def asker(session: Any, runtime_url: str) -> Ask:
-    """Return a function that requests the model behind an ARN from AWS (GetInferenceProfile), with the credentials of
-    `session`.
+    """Return a function that finds out the model behind an ARN. The function sends the request GetInferenceProfile,
+    with the credentials of `session`.
 
-    `runtime_url` is the endpoint of the client's calls. If it is not an endpoint of AWS, but for example a gateway, the
-    request is also sent to this endpoint, and not to AWS. If the user has configured an endpoint outside AWS for the
-    service `bedrock`, the request is sent to the configured endpoint.
+    The request is sent to the first of these endpoints that exists:
+
+    * The endpoint outside AWS that the user has configured for the service `bedrock`.
+    * `runtime_url`, the endpoint of the client's model calls, if it is outside AWS, such as a gateway.
+    * AWS's own endpoint of `bedrock`.
     """
     clients: dict[tuple[int, str], Any] = {}
 

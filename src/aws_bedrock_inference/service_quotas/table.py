@@ -63,7 +63,9 @@ class Limits:
 
     @property
     def held(self) -> bool:
-        """True if AWS has set one of the quotas to 0, as often in new accounts. `explain_hold` returns what to do."""
+        """True if AWS has set one of the quotas to 0. AWS often does this in new accounts. `explain_hold` returns a
+        text with the remedy.
+        """
         return any(found.held for found in self.known.values())
 
 
@@ -173,5 +175,5 @@ class _Entry(NamedTuple):
 
 
 def explain_hold() -> str:
-    """Return a text that explains a quota that AWS has set to 0, and what to do."""
+    """Return a text for the user of an account in which AWS has set a quota to 0. The text contains the remedy."""
     return str(facts()["hold"]["text"]).strip()

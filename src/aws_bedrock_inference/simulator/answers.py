@@ -57,7 +57,7 @@ class Prompt:
 
     * `format`: the JSON schema that the answer must follow.
     * `cited`: the document that the answer quotes.
-    * `broken`: an interrupted answer in the conversation, which the model may have to continue.
+    * `broken`: the last answer in the conversation. The model continues this answer if it was interrupted.
     """
 
     max_tokens: int | None = None
@@ -106,8 +106,9 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """The answer as text, in a requested format. The format is the JSON schema in the settings of the request, or
-        the format that the prompt describes in words. None if the request contains no such format.
+        """An answer in the format that the request asks for, or None if the request asks for no format.
+
+        The request can contain the format as a JSON schema in its settings, or as a description in its prompt.
         """
         if self.format is not None:
             return json.dumps(example(self.format))
@@ -133,7 +134,8 @@ class Answer:
     """A model's answer and its stop reason.
 
     * `text`: the text of the answer. If the model calls a tool, `text` is the input of the tool, as JSON.
-    * `identity`: a text in the ids of the answer, such as the id of a message or of a tool call.
+    * `identity`: the hexadecimal text that the ids in the answer contain, such as `3f9a...` in the message id
+      `msg_bdrk_3f9a...`.
     * `normal`: a number from the standard normal distribution, which varies the latency.
     """
 
@@ -208,7 +210,7 @@ def _digest(seed: int, model: str, text: str) -> bytes:
 
 def _drawn(digest: bytes) -> tuple[float, float, float]:
     """Return three numbers from 0 to 1, computed from `digest` (a hash of the seed, the model and the prompt). The same
-    prompt always gives the same numbers.
+    `digest` always gives the same numbers.
     """
     first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
     return first, second, third

@@ -116,7 +116,7 @@ class Job:
         return min(self._next(), self.expires_at)
 
     def run(self, now: float, s3: S3) -> None:
-        """Do all work of the job that is due until `now` (seconds since the scenario was loaded)."""
+        """Do all work of the job that is due. `now` is the current time, in seconds since the scenario was loaded."""
         while self.due() <= now:
             self._step(self.due(), s3)
 
@@ -168,8 +168,10 @@ class Job:
         return blake2b(seed.encode(), digest_size=8).digest()
 
     def _work(self, at: float, s3: S3) -> None:
-        """Answer the records of the next chunk. `processed` changes last and once. Until then the job stays due, so a
-        request that arrives during the work waits for the complete chunk.
+        """Answer the records of the next chunk, then add their number to `processed`.
+
+        The time in `due` depends on `processed`. Because `processed` changes only after the last record, the job stays
+        due during the work. A request that arrives in this time therefore waits until the chunk is complete.
         """
         answered: list[Answered] = []
         for number, record in enumerate(self._records[self.processed : self.processed + self._rule.chunk]):
@@ -188,7 +190,8 @@ class Job:
     def _error(self, number: int) -> tuple[int, str] | None:
         """Return the code and message of the error for the record `number`, or None if the record succeeds.
 
-        The share of failed records is a setting of the scenario. The failed records are spread evenly.
+        The share of failed records is a setting of the scenario. The failed records are spread evenly. For example,
+        with a share of 0.25, every fourth record fails.
         """
         share = self._rule.errors
         if floor((number + 1) * share + 1e-9) == floor(number * share + 1e-9):

@@ -1,6 +1,7 @@
 """The batch jobs of the simulated account: create, get, list and stop them.
 
-Requests are answered from memory. `run` does the work of the jobs. It waits for S3, so it runs in a separate thread.
+Requests are answered from memory. The method `run` does the work of the jobs. `run` waits for S3, so it needs a
+separate thread.
 The fields of requests and answers are those of botocore 1.44.8 (service model bedrock, 2023-04-20).
 """
 
@@ -45,8 +46,10 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class BatchJobs:
-    """The batch jobs that were created since the scenario was loaded. `epoch` is the Unix time at which the scenario
-    was loaded, and `now` is the number of seconds since then.
+    """The batch jobs that were created since the scenario was loaded.
+
+    `epoch` is the Unix time at which the scenario was loaded. The argument `now` of the methods is the current time,
+    in seconds since `epoch`.
     """
 
     def __init__(self, scenario: Scenario, control_plane: ControlPlane, epoch: float) -> None:

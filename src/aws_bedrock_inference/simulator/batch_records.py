@@ -74,8 +74,8 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 def _nothing() -> dict[str, None]:
     """Return a content block in which every possible member is null.
 
-    In the output file of a job with Converse bodies, every content block has all members. Only the member with content
-    is not null.
+    In the output file of a Converse job, every content block lists all possible members, such as `text` and `toolUse`.
+    The unused members are null. For example, a text block contains `"toolUse": null`.
     """
     return dict.fromkeys(shape("ContentBlock").members)
 

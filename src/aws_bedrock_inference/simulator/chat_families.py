@@ -116,7 +116,7 @@ class CohereChat:
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Return the body of an answer: its text, and the conversation that includes the text."""
+        """Return the body of an answer. `chat_history` contains all messages up to and including this answer."""
         turns = [
             *(self._request.get("chat_history") or []),
             {"role": "USER", "message": self._request.get("message", "")},

@@ -5,7 +5,8 @@ A request that a web page sends from a browser is refused, so that a web page ca
 simulator recognizes such a request by one of these properties:
 
 * It has the header `Origin`, which browsers add.
-* Its body is not declared as JSON or TOML. Browsers send these types to another host only after a preflight request.
+* Its `Content-Type` is neither JSON nor TOML. A web page cannot send these two types, because its browser first sends
+  a preflight request, which the simulator refuses.
 * Its header `Host` names neither this machine, such as `localhost`, nor the address of the simulator.
 """
 

@@ -115,7 +115,8 @@ def _check_document(block: dict[str, Any]) -> None:
 
 
 def _check_result(base: str, block: dict[str, Any], number: int, position: int) -> None:
-    """Refuse a tool result that contains JSON other than an object. For Claude, also refuse one with an empty text.
+    """Refuse a tool result whose `json` is not an object but, for example, a list. For Claude, also refuse a tool
+    result with an empty text.
 
     Documents in a tool result are checked in the same way as other documents.
     """

@@ -1,5 +1,5 @@
-"""Add the fields to Converse's answers that are not part of the model's message: the token usage, the guardrail trace,
-and fields that the request asks for.
+"""Add fields to Converse's answers, next to the model's message: the token usage, the service tier, the guardrail
+trace, and fields that the request asks for.
 
 Shapes: botocore 1.44.5. Fields that botocore does not describe come from public recordings of 2026-11-29.
 """
@@ -28,8 +28,8 @@ _OTHER_UNITS = (
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of an answer: the fields in `written`, plus the token usage, the guardrail trace and the fields
-    that the request asks for.
+    """Return the body of an answer: the fields in `written`, plus the token usage, the service tier, the guardrail
+    trace and the fields that the request asks for.
     """
     return {
         **written,
@@ -42,8 +42,8 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the events in `written`. Add the token usage and the guardrail trace to the last event. Add the fields of
-    `additionalModelResponseFieldPaths` to messageStop.
+    """Yield the events in `written`. Add the token usage, the service tier and the guardrail trace to the last event.
+    Add the fields of `additionalModelResponseFieldPaths` to messageStop.
     """
     for name, event in written:
         if name == "messageStop":
@@ -72,7 +72,9 @@ def _usage(base: str, usage: Usage, *, streamed: bool) -> dict[str, Any]:
 
 
 def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the settings of the request that the answer repeats, such as the service tier."""
+    """Return the fields of an answer that settings of the request determine. `performanceConfig` and `serviceTier` are
+    copied from the request. `trace` is the guardrail trace, if the request enables it.
+    """
     body = asked.body
     found = {key: body[key] for key in ("performanceConfig", "serviceTier") if body.get(key)}
     guardrail = body.get("guardrailConfig") or {}
@@ -139,7 +141,9 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return a tuple with the value of the field at the path `keys`. Return None if the field does not exist."""
+    """Return the value of the field at the path `keys`, in a tuple with one item. Return None if the field does not
+    exist. Because of the tuple, the caller can distinguish a field whose value is None from a missing field.
+    """
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]

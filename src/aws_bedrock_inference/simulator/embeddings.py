@@ -1,6 +1,6 @@
 """The InvokeModel formats of the models that return numbers: embeddings of text, and the relevance of documents.
 
-Texts with common words have similar vectors, so a search over simulated embeddings returns useful results. Formats:
+Two texts that share words have similar vectors, so a search over simulated embeddings returns useful results. Formats:
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
 
@@ -40,7 +40,7 @@ class Format(Protocol):
 
 
 def embedding_format(name: str, base: str) -> Format | None:
-    """Return the embedding format with this name. Return None for a format that answers with text."""
+    """Return the embedding format with this name. Return None for the format of a model that writes text."""
     kind = _FORMATS.get(name)
     return kind(base) if kind else None
 
@@ -92,9 +92,9 @@ class Titan(_Of):
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
         """Return the body of the answer.
 
-        Version 1 of the model returns the vector in `embedding`. Version 2 returns the vector in `embeddingsByType`,
-        once for each requested number type, by default only for `float`. For `float`, version 2 also returns
-        `embedding`.
+        * Version 1 of the model: `embedding` contains the vector.
+        * Version 2: `embeddingsByType` contains one vector for each number type that the request names. The default
+          type is `float`. The vector of type `float` is also in `embedding`.
         """
         vector = text_vector(body.get("inputText", ""), self._wanted(body))
         if not self._rules.by_type:
@@ -166,8 +166,8 @@ class Cohere(_Of):
     """The format with `texts`, `images` or `inputs` in the request and `embeddings` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Return the prompt from the inputs of a body. Each item of `images` and `inputs` adds a fixed number of
-        tokens.
+        """Return the prompt from the `texts`, `images` and `inputs` of a body. Each image in `images` and each item of
+        `inputs` counts as a fixed number of tokens.
         """
         require(body, "input_type")
         texts, others = body.get("texts") or [], [*(body.get("images") or []), *(body.get("inputs") or [])]
@@ -185,10 +185,10 @@ class Cohere(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Return the body of the answer, with one vector for each input.
+        """Return the body of the answer, with one vector for each item of `texts`, `images` and `inputs`.
 
-        If the request names number types, such as `int8`, the body contains one list of vectors for each type. Some
-        models always answer in this form, by default with `float`.
+        If the request names number types, such as `int8`, `embeddings` maps each type to a list of vectors. If it names
+        no type, `embeddings` is normally a plain list of vectors. Some models return `{"float": [...]}` instead.
         """
         texts = body.get("texts") or []
         inputs = [*texts, *map(str, body.get("images") or []), *map(str, body.get("inputs") or [])]
@@ -258,8 +258,10 @@ def _word_vector(word: str, length: int) -> tuple[int, ...]:
 
 
 def of_type(vector: Sequence[float], kind: str) -> list[float] | list[int]:
-    """Return the vector as numbers of the type `kind`. For `binary` and `ubinary`, each number of the result contains
-    the signs of eight numbers of the vector.
+    """Return the vector as numbers of the type `kind`, such as `int8`.
+
+    For `binary` and `ubinary`, eight numbers of the vector become the eight bits of one number. A bit is 1 if the
+    number in the vector is positive. For example, a vector of 1024 numbers becomes 128 numbers.
     """
     if kind == "int8":
         return [max(-128, min(127, round(number * 127))) for number in vector]

@@ -80,7 +80,7 @@ class Llama(Completion):
     stops = "stop_sequences"  # Llama has no such setting
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Return a body or a chunk with the text in `generation`."""
+        """Return the body of a complete answer, or one chunk of a streamed answer. The text is in `generation`."""
         return {
             "generation": text,
             "prompt_token_count": usage.input,
@@ -107,7 +107,7 @@ class Mistral(Completion):
     """The format of Mistral's first models."""
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Return a body or a chunk with the text in `outputs`."""
+        """Return the body of a complete answer, or one chunk of a streamed answer. The text is in `outputs`."""
         return {"outputs": [{"text": text, "stop_reason": reason}]}
 
 
@@ -119,15 +119,17 @@ class DeepSeek(Completion):
         return f"{answer.reasoning}\n</think>\n\n{answer.text}" if answer.reasoning else answer.text
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Return a body or a chunk with the text in `choices`."""
+        """Return the body of a complete answer, or one chunk of a streamed answer. The text is in `choices`."""
         return {"choices": [{"text": text, "stop_reason": reason}]}
 
 
 class OpenAIText(Completion):
-    """The format of imported models and endpoints: OpenAI's older Completions format."""
+    """The format of imported models and of Marketplace endpoints: OpenAI's older Completions format."""
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
-        """Return a body or a chunk with the text in `choices`, and with the usage."""
+        """Return the body of a complete answer, or one chunk of a streamed answer. The text is in `choices`, and the
+        token counts are in `usage`.
+        """
         return {
             "object": "text_completion",
             "id": answer.identity,
@@ -170,11 +172,15 @@ class ClaudeText(Completion):
     reasons: ClassVar = {MAXIMUM: "max_tokens"}
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Return a body or a chunk with the text in `completion`.
+        """Return the body of a complete answer, or one chunk of a streamed answer. The text is in `completion`.
 
-        `stop` is the stop sequence of the request that ended the answer. If the model ended the answer itself, `stop`
-        is Claude's own stop sequence, the marker of the user's next message. If the answer was truncated, or before the
-        last chunk, `stop` is None.
+        The field `stop` of the body, or of the last chunk, depends on the end of the answer:
+
+        * A stop sequence of the request ended the answer: `stop` is this stop sequence.
+        * The model ended the answer itself: `stop` is Claude's own stop sequence, two line breaks and `Human:`.
+        * The answer was truncated: `stop` is None.
+
+        In all other chunks, `stop` is None.
         """
         stop = (answer.stop_sequence or "\n\nHuman:") if reason == "stop_sequence" else None
         return {"type": "completion", "completion": text, "stop_reason": reason, "stop": stop}
@@ -188,7 +194,9 @@ class CohereText(Completion):
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", FILTERED: "ERROR_TOXIC"}
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Return the body of the response. `generations` contains one answer, or as many as the request asks for."""
+        """Return the body of the response. The request's `num_generations` sets the number of answers in `generations`.
+        The default is one answer.
+        """
         reason = self.reason(answer)
         found = [
             {"id": f"{answer.identity}-{number}", "text": answer.text, "finish_reason": reason}

@@ -44,8 +44,9 @@ class Broken(NamedTuple):
     def readings(self) -> Iterator[Broken]:
         """Yield the possible interpretations of a conversation.
 
-        A prefill does not show who wrote it. Either the model wrote all of it, or the user wrote its first characters
-        and the model wrote the rest.
+        If the assistant's message is the last message, the request does not show who wrote it. Either the model wrote
+        all of it, or the user wrote its first characters and the model wrote the rest. Each possible number of these
+        first characters is a separate interpretation.
         """
         yield self
         if self.said is None:
@@ -87,8 +88,10 @@ def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str,
 
 
 def _quoted(written: str, said: str) -> int:
-    """Return the number of characters at the end of the interrupted answer `written` that the user's message `said`
-    quotes, or 0.
+    """Return the length of the quotation in `said`, or 0 if `said` contains no quotation.
+
+    `written` is an interrupted answer, and `said` is the user's next message. A quotation is a text that is the end of
+    `written` and occurs in `said`.
     """
     for length in range(min(len(written), _MOST), 0, -1):
         if written[-length:] in said:

@@ -13,7 +13,7 @@ _GIGABYTE = 1 << 30
 class Batch:
     """The quotas for batch jobs, the models that refuse batch jobs, and the roles that Bedrock can assume.
 
-    The names are shell patterns. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
+    Models and roles are shell patterns. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
     """
 
     minimum: int = 100

@@ -82,14 +82,15 @@ def tool_prompt_tokens(base: str, *, forced: bool) -> int:
 
 @lru_cache(maxsize=_KEPT)
 def claude_name(base: str) -> str:
-    """Return the name of an Anthropic model in its own answers."""
+    """Return Anthropic's own name of a model. For example, the name of `anthropic.claude-v2:1` is `claude-2.1`."""
     known: str | None = _RULES["claude"].get(base)
     return known or re.sub(r"-v\d+(:.*)?$", "", base.removeprefix("anthropic."))
 
 
 def body_format(base: str, body: Mapping[str, Any]) -> str:
-    """Return the name of the format in which a body of InvokeModel is written. Some models accept several formats; then
-    the members of the body decide.
+    """Return the name of the format in which a body of InvokeModel is written. If the model accepts several formats,
+    the keys of the body show which format it is. For example, a body for Claude 2 is in the Messages API's format if it
+    contains `messages`, and in the older Text Completions format if it contains `prompt`.
     """
     if base.startswith("arn:"):
         entries = [entry for entry in _RULES["native"] if entry.get("by_arn", True)]

@@ -42,7 +42,8 @@ def pattern_example(pattern: str, least: float, most: float, variant: int) -> st
 
 
 class _Writer:
-    """Writes one text for a parsed pattern. Each repeated element occurs `extra` times more than its minimum.
+    """Writes one text for a parsed pattern. Each repeated element occurs as often as its minimum plus `extra`. For
+    example, with an `extra` of 2, the pattern `a+` becomes `aaa`.
 
     Look-ahead and look-behind conditions are ignored.
     """

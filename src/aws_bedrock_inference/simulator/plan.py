@@ -61,7 +61,7 @@ def whole(
 
 
 def report(content: Any) -> Plan:
-    """Return the plan of an answer with `content` as JSON, for the simulator's own pages."""
+    """Return the plan of an answer from one of the simulator's own pages. The body is `content`, as JSON."""
     return whole(200, json.dumps(content).encode())
 
 
