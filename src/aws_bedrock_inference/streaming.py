@@ -3,7 +3,8 @@
 Nothing is delivered before the first event with content. Earlier events, such as `messageStart`, are delivered together
 with it. A fault before this event can therefore be retried, and the consumer does not notice the fault.
 
-Every stream must end with its closing event; otherwise the answer counts as truncated.
+If a stream ends without its closing event, the answer counts as truncated. The transcript's attribute `may_end` is True
+in the few cases in which such an answer counts as complete.
 """
 
 from __future__ import annotations

@@ -238,8 +238,8 @@ class Pool:
         self.change(quota, now)
 
     def change(self, quota: Quota, now: float) -> None:
-        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. If the pool had
-        no limit of a type before, such as tokens per day, the use of this limit starts at 0.
+        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. If
+        `quota` sets a limit that the pool did not have, such as tokens per day, the use of this limit starts at 0.
         """
         self._requests = _changed(self._requests, quota.rpm, now, self._new)
         self._tokens = _changed(self._tokens, quota.tpm, now, self._new)

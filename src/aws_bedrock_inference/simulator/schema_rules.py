@@ -93,9 +93,8 @@ def merged(one: Any, other: Any) -> Any:
 def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
     """Return the `prefixItems` of a schema that combines two schemas: the rules for the first items of an array.
 
-    The item at each position must satisfy both schemas. After its last `prefixItems`, the rule of a schema is its `items`.
-    For example, a schema with 2 `prefixItems` is combined with a schema with 3. The third item must then satisfy
-    `items` of the former and the third of the `prefixItems` of the latter.
+    The item at each position must satisfy both schemas. For example, `one` has 2 `prefixItems`, and `other` has 3. The
+    third item must then satisfy the `items` of `one` and the third of the `prefixItems` of `other`.
     """
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]

@@ -81,8 +81,8 @@ class Service:
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether the scenario refuses connections now, and the seconds until such a time begins or ends. The
-        seconds are None or infinite if no such time will begin or end.
+        """Return two values: whether the scenario refuses connections now, and the seconds until a period of refusals
+        begins or ends. The seconds are None or infinite if no period will begin or end.
         """
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]

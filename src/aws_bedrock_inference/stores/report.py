@@ -79,7 +79,7 @@ class MemberReport:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Return the report in `text`. An earlier or later version of this package can have written the text. Raises
-        `ReportTooNew` if the version of the report is too new.
+        `ReportTooNew` if the format of the report is more than one version above `VERSION`.
         """
         try:
             fields = _mapping(json.loads(text))
