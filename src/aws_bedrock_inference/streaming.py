@@ -1,8 +1,10 @@
 """The innermost step of a streaming call: open the stream, deliver its events, and check that the answer is complete.
 
-Nothing is delivered before the first event with content. A fault before that event, even in the first message, can
-therefore be retried, and the consumer does not notice it. Every stream must end with its closing event; otherwise the
-answer counts as truncated.
+Nothing is delivered before the first event with content. Earlier events, such as `messageStart`, are delivered together
+with it. A fault before this event can therefore be retried, and the consumer does not notice the fault.
+
+If a stream ends without its closing event, the answer counts as truncated. The transcript's attribute `may_end` is True
+in the few cases in which such an answer counts as complete.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _RAISE_LIMIT = (
 def stream(call: Call) -> Flow:
     """Deliver the head (boto3's response without the stream), and then the events of the stream.
 
-    The flow returns an `Outcome`, whose value is the transcript (all received events).
+    When this generator ends, it returns an `Outcome`. The value of the outcome is the transcript: all received events.
     """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
@@ -124,7 +126,7 @@ def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage of a failed stream: the usage that it reported, or an estimate from the content that arrived.
-    Return None if the answer had not begun. The quota policy then releases the reservation.
+    """Return the usage that a failed stream reported, or an estimate from the content that arrived. If the answer had
+    not begun, return None, so that the quota policy releases the reservation.
     """
     return transcript.spent(call.estimate) if transcript.begun else None

@@ -1,8 +1,8 @@
 """Recognize a prompt that describes the format of the answer in words. Libraries write such prompts for models without
 a setting for the answer's format.
 
-The prompts of instructor, langchain and pydantic-ai contain a JSON schema. Other prompts contain an object with the
-names of the fields, in which each value is a name in braces. The prompts of dspy contain the names of the fields in
+The prompts of instructor, langchain and pydantic-ai contain a JSON schema. Other prompts contain an object with a
+placeholder for each field, such as `{"name": "{name}"}`. The prompts of dspy contain the names of the fields in
 markers such as `[[ ## name ## ]]`. Real models follow all these prompts, so the simulated models do, too.
 """
 

@@ -4,7 +4,8 @@ AWS does not publish how it counts the use of a quota. The simulator therefore h
 client must work with each of them:
 
     bucket    a token bucket that holds the quota of one minute and refills steadily
-    tight     a token bucket that holds the quota of five seconds; a full one admits a larger request
+    tight     a token bucket that holds the quota of five seconds; a full bucket also admits a request above this
+              size, up to the quota of one minute
     fixed     windows of one minute, one after the other; the first window starts with the first request
     sliding   a window of the last sixty seconds
 
@@ -119,10 +120,11 @@ class Fixed:
         return self._index
 
     def adjust(self, taking: int, by: float, now: float) -> None:
-        """Add the amount `by` to the use of an earlier reservation. A negative amount is a refund.
+        """Correct an earlier reservation by the amount `by`. A negative amount is a refund. `taking` is the number of
+        the window in which the reservation was made.
 
-        A positive amount is always added to the current window. A refund has an effect only if the reservation was
-        made in the current window. `taking` is the number of the reservation's window.
+        A positive amount is added to the current window, even if the reservation was made in an earlier window. A
+        refund has an effect only if the reservation was made in the current window.
         """
         used = self.used(now)
         if by > 0 or taking == self._index:
@@ -173,7 +175,7 @@ class Sliding:
             self.take(by, now)
 
     def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - the window keeps its reservations
-        """Apply the new limit to the whole window that ends now."""
+        """Set the limit to `limit` from now on. The reservations in the window remain and count against it."""
         self.limit = limit
 
 
@@ -236,8 +238,8 @@ class Pool:
         self.change(quota, now)
 
     def change(self, quota: Quota, now: float) -> None:
-        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. A new limit
-        starts with a use of 0.
+        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. If
+        `quota` sets a limit that the pool did not have, such as tokens per day, the use of this limit starts at 0.
         """
         self._requests = _changed(self._requests, quota.rpm, now, self._new)
         self._tokens = _changed(self._tokens, quota.tpm, now, self._new)

@@ -83,7 +83,7 @@ def _numbers(
     fault: FaultRule | None,
     over: Callable[[float, int], None],
 ) -> Plan:
-    """Return the plan of an answer of numbers, such as an embedding. Only the input tokens are charged."""
+    """Return the plan of an answer that consists of numbers, such as an embedding. Only input tokens are charged."""
     wait = scenario.latency.first_token
     body = speech.written(form.body(asked.body, prompt.tokens))
     if fault and fault.kind == "malformed":

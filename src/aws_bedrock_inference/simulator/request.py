@@ -106,7 +106,9 @@ def asked(request: Request, home: str) -> Asked:
 
 
 def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
-    """Return the id or ARN of the batch job, and the operation. Both are empty for any other request."""
+    """Return the id or ARN of a batch job, and the name of the operation. The id is empty if a request creates or
+    lists jobs. The operation is empty if the request matches no operation of batch jobs.
+    """
     if head == _ALL_JOBS:
         return "", "ListModelInvocationJobs" if method == "GET" and not rest else ""
     if method == "GET" and rest:

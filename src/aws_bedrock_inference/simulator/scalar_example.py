@@ -147,7 +147,7 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return the value of a JSON schema keyword whose value is a count, such as `minLength`. A negative value becomes
-    0. If the value is not a number, return `default`.
+    """Return `value`, the count that a JSON schema sets for a keyword such as `minLength`. If `value` is negative,
+    return 0. If `value` is not a number, return `default`.
     """
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default

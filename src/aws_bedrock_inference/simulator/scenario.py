@@ -106,7 +106,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def read(data: dict[str, Any]) -> Scenario:
-    """Return the scenario that the tables describe. Raises ScenarioError."""
+    """Return the scenario from its TOML tables (`data`). Raises ScenarioError if the scenario is not valid."""
     scenario: Scenario = _table(Scenario, data, "the scenario")
     if scenario.discipline not in DISCIPLINES:
         raise ScenarioError(f"discipline {scenario.discipline!r} is unknown; use one of {', '.join(DISCIPLINES)}")

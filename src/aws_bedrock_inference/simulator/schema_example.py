@@ -92,8 +92,8 @@ class _Maker:
             self._entered.remove(reference)
 
     def _composed(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return a value that satisfies every schema in `allOf`, one schema in `anyOf`, one schema in `oneOf`, and the
-        other rules.
+        """Return a value that satisfies every schema in `allOf`, at least one schema in `anyOf`, and exactly one schema
+        in `oneOf`. The value also satisfies all other keywords of the schema.
         """
         for key in ("allOf", "anyOf", "oneOf"):
             branches = schema.get(key)
@@ -134,7 +134,7 @@ class _Maker:
         raise Impossible
 
     def _allowed(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return a value that satisfies the `not` and the `enum` of the schema."""
+        """Return a value that the keywords `not`, `const` and `enum` of the schema allow."""
         banned = schema.get("not")
         if banned is None:
             return self._listed(schema, variant)

@@ -12,8 +12,8 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def resolved(root: Any, reference: str) -> Any:
-    """Return the schema to which a reference inside the document leads. If it leads nowhere, return True, which is the
-    JSON schema that allows any value.
+    """Return the schema in the document `root` to which `reference` points. If the document has no such schema, return
+    True, which is the JSON schema that allows any value.
     """
     document, _, pointer = reference.partition("#")
     place = _identified(root, document, ("$id",)) if document else root
@@ -37,8 +37,8 @@ def referred(schema: dict[str, Any]) -> str | None:
 
 
 def _identified(root: Any, name: str, keys: tuple[str, ...]) -> Any:
-    """Return the schema in the document whose id or anchor is `name`. If the document has no such schema, return True,
-    which is the JSON schema that allows any value.
+    """Return the schema that has the id or anchor `name`, from the document `root`. If `root` contains no such schema,
+    return True, which is the JSON schema that allows any value.
     """
     own = root.get("$id") if isinstance(root, dict) else None
     base = own if isinstance(own, str) else ""

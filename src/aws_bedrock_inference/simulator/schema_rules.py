@@ -44,7 +44,7 @@ _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties
 
 
 def types(schema: dict[str, Any]) -> list[str]:
-    """Return the types that a schema allows. `null` is last, so that an example is null only if it must be."""
+    """Return the types that a schema allows. `null` is last, so that other types are tried before it."""
     given = schema.get("type")
     kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind in _ALL]
     if kinds:
@@ -55,11 +55,12 @@ def types(schema: dict[str, Any]) -> list[str]:
 
 
 def stated_limits(description: str) -> dict[str, Any]:
-    """Return the limits that a description states in words, such as a minimum number of items. A real model obeys
-    them.
+    """Return the limits in the `description` of a JSON schema, such as a minimum number of items. A real model obeys
+    these limits.
 
-    Structured output refuses keywords such as `minItems`, so clients write them into the description: anthropic as
-    `{minItems: 2}`, pydantic-ai as `(minItems=2)`, and litellm as `minimum number of items: 2`.
+    Structured output refuses keywords such as `minItems`. Therefore client libraries write the limits into the
+    description: anthropic writes `{minItems: 2}`, pydantic-ai writes `(minItems=2)`, and litellm writes
+    `minimum number of items: 2`.
     """
     limits: dict[str, Any] = {name: json.loads(number) for name, number in _STATED_NUMBER.findall(description)}
     for words, number in _WORDED_NUMBER.findall(description):
@@ -92,8 +93,8 @@ def merged(one: Any, other: Any) -> Any:
 def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
     """Return the `prefixItems` of a schema that combines two schemas: the rules for the first items of an array.
 
-    The item at each position must satisfy both schemas. If one schema has fewer `prefixItems`, its `items` is the rule
-    for the items after its `prefixItems`.
+    The item at each position must satisfy both schemas. For example, `one` has 2 `prefixItems`, and `other` has 3. The
+    third item must then satisfy the `items` of `one` and the third of the `prefixItems` of `other`.
     """
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]

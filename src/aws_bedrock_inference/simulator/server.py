@@ -164,8 +164,9 @@ async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve the scenario until the task is cancelled.
 
-    Port 0 selects a free port. `ready` is called with the URL. A scenario can refuse connections for some time. During
-    this time the port is closed, but requests in flight continue. Raises OSError if the address is not available.
+    Port 0 selects a free port. After the start, `ready` is called once, with the URL of the server. A scenario can
+    refuse connections for some time: new connections then fail, but requests in flight continue. Raises OSError if the
+    address is not available.
     """
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
     endpoint = Endpoint(service, host)
@@ -203,7 +204,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
 
 
 async def _work(endpoint: Endpoint) -> NoReturn:
-    """Continue the batch jobs of the simulated account whenever one of them is due."""
+    """Continue each batch job of the simulated account when the next step of the job is due."""
     while True:
         endpoint.changed_jobs.clear()
         await asyncio.to_thread(endpoint.service.work)
@@ -221,8 +222,8 @@ def leave() -> NoReturn:
 
 
 def _already_reported(_: str) -> None:
-    """Do nothing. `serve` calls `ready` in a loop. After the first call, `serve` replaces it with this function, so
-    that the URL is reported only once.
+    """Do nothing. In the first step of its loop, `serve` calls `ready` with the URL. In all later steps, `serve` calls
+    this function instead, so that the URL is reported only once.
     """
 
 

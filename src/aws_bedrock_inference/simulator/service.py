@@ -81,8 +81,8 @@ class Service:
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether connections are refused now, and the seconds until this can change. The seconds are None if it
-        never changes.
+        """Return two values: whether the scenario refuses connections now, and the seconds until a period of refusals
+        begins or ends. The seconds are None or infinite if no period will begin or end.
         """
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
@@ -152,7 +152,9 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
-        """Raise the error of the fault, if the fault is an error."""
+        """Raise the error (a ServiceError) that `fault` describes, such as a throttle. Do nothing if the fault is of
+        another kind, such as a stall.
+        """
         if fault.kind == "error":
             if ERRORS.get(fault.code, {}).get("admitted"):
                 self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)
@@ -210,8 +212,8 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return the number of input tokens of the prompt. Tokens read from the prompt cache, tokens written to it, and
-        other tokens are counted separately.
+        """Return the input tokens of the prompt as three counts: tokens read from the prompt cache, tokens written to
+        the prompt cache, and all other tokens.
         """
         cached = prompt.cached_tokens
         if not cached:

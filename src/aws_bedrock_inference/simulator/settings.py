@@ -60,7 +60,7 @@ class Answers:
 
     * `exactly`: it repeats the quotation, then writes the rest of its answer.
     * `loosely`: as `exactly`, but it can also repeat more than the quotation, or write a remark before the quotation.
-    * `otherwise`: it repeats the quotation, then writes a different text from the rest of its answer.
+    * `otherwise`: it repeats the quotation, then writes a new text instead of the rest of its answer.
     """
 
     tokens: float = 130.0
@@ -165,9 +165,9 @@ class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
     * `model`, `region` and `operation` are shell patterns. A request matches the rule if all of them match.
-    * The rule numbers the matching requests, from 1. If `first` is set, only the requests up to this number can
-      get the fault. If `requests` is set, only the requests with these numbers can get it.
-    * `rate` is the probability, from 0 to 1, with which such a request gets the fault.
+    * The matching requests are numbered, from 1. If `first` is 3, only the requests 1, 2 and 3 can get the fault. If
+      `requests` is (2, 5), only the requests 2 and 5 can get it.
+    * `rate` is the probability, from 0 to 1, with which each of these requests gets the fault.
     * The fault occurs only from `since` (in TOML: `from`) to `until`, in seconds since the scenario was loaded.
     * `after` is the number of stream events before the fault. If it is set, the rule affects only streams.
     * `seconds` is the duration of the fault.

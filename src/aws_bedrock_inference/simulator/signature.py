@@ -40,10 +40,10 @@ def caller(authorization: str) -> str:
 def verify(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:
-    """Raise ServiceError if the credentials `who` do not allow the request. The request has a signature or a bearer
-    token. `now` is in seconds since the epoch.
+    """Check the bearer token or the signature of a request by the accepted credentials `who`. Raises ServiceError if
+    the request is refused. `now` is in seconds since the epoch.
 
-    If `who` has no secret key, signatures are not checked.
+    If `who` has no secret key, signatures are not checked, and a request may have no signature.
     """
     authorization = headers.get("authorization", "")
     if authorization.startswith("Bearer "):

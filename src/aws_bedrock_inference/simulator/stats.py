@@ -37,7 +37,7 @@ class Share:
 
 
 class Stats:
-    """The counts since the scenario was loaded. `now` is in seconds since that time."""
+    """The counts since the scenario was loaded. The argument `now` of the methods is in seconds since that time."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

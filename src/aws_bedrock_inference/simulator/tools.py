@@ -95,7 +95,7 @@ def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None
 
 
 def _named(offer: Offer) -> list[str]:
-    """Return the names of the tools that the question names, in the order in which the question names them."""
+    """Return the names of the tools that the user's question mentions, in the order in which it mentions them."""
     question = offer.question.lower()
     places = {name: _place(name, question) for name in offer.schemas}
     return sorted((name for name, place in places.items() if place >= 0), key=places.__getitem__)

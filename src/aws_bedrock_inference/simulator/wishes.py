@@ -70,8 +70,8 @@ def thinks(fields: dict[str, Any]) -> bool:
 
 
 def has_effort(body: dict[str, Any]) -> bool:
-    """Return whether a request sets the reasoning effort, for example for Qwen. The request then contains the value
-    `low`, `medium` or `high` for `reasoning_config` in `additionalModelRequestFields`.
+    """Return whether a request sets the reasoning effort of a model such as Qwen. Such a request sets the field
+    `reasoning_config` in `additionalModelRequestFields` to `low`, `medium` or `high`.
     """
     fields = body.get("additionalModelRequestFields")
     return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")

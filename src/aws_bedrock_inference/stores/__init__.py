@@ -60,8 +60,8 @@ def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *
     """Return `file(path)` for the URL of a file, or `server(url)` for the URL of a server.
 
     Raises `ValueError` for an invalid URL. Also raises it if `server` imports redis-py and redis-py is not installed.
-    Error messages contain `use`, the purpose of the store, such as "Sharing a quota". They suggest `name` as a file
-    name.
+    `use` is the purpose of the store for error messages, such as "Sharing a quota". `name` is the file name that an
+    error message suggests.
     """
     scheme, separator, _ = url.partition("://")
     if scheme == "sqlite" and separator:

@@ -26,12 +26,14 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The content that a SQLite file must have so that this package can use it for one purpose.
+    """The format of the SQLite files that this package uses for one purpose.
 
-    `tables` has the columns of each table. `application` and `version` are numbers in the file's header
-    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Three texts
-    are for error messages: `noun` is the name of the content, `use` is the purpose of the file, and `loss` is the
-    consequence if the file is damaged.
+    * `tables`: the columns of each table.
+    * `application` and `version`: numbers in the file's header that identify the format
+      (https://www.sqlite.org/pragma.html#pragma_application_id).
+    * `newest`: the highest version of a file that can be read.
+    * `noun`, `use` and `loss`: texts for error messages. They name the content of the file, its purpose, and the
+      consequence if the file is damaged.
     """
 
     application: int
@@ -153,7 +155,7 @@ def too_new(path: Path, why: str) -> str:
 
 
 def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> StoreUnavailable:
-    """Return the exception, with an explanation, for an error of SQLite or of the operating system."""
+    """Convert an error of SQLite or of the operating system into an exception that explains the error."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(

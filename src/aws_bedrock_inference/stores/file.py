@@ -60,7 +60,7 @@ class SharedFile:
 
     def check(self) -> None:
         """Open the file once, and close it again. Raise `StoreUnusable` if a person must change something before the
-        file can be used, such as a missing permission. A file that is only locked at the moment raises nothing.
+        file can be used, such as a missing permission. If the file is only locked by another process, raise no error.
         """
         try:
             with self.reading():

@@ -26,7 +26,7 @@ class Member:
 
     * `share`: the fraction of the quota, from 0 to 1, that the process is allowed to use now.
     * `rate`: the number of calls per second that the process sends.
-    * `age`: the seconds since it sent `report`.
+    * `age`: the seconds since the process sent `report`.
     * `unread`: the reason why the report could not be read, or an empty text.
     """
 
@@ -75,10 +75,11 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return True if this quota and the quota `other` may be one quota of AWS that the store counts as two.
+        """Return True if this quota and the quota `other` may be the same quota in AWS.
 
-        This is possible if the members of `other` know their AWS account, and the members of this quota do not know
-        theirs. Region, base model and pool of the two quotas must be equal.
+        The store identifies a quota by its account, Region, base model and pool. If some members do not know their AWS
+        account, the store counts them under a separate quota without an account. Therefore the result is True if
+        `other` has an account, this quota has none, and Region, base model and pool of both quotas are equal.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
@@ -115,8 +116,9 @@ class SharedQuota:
         return sizes
 
     def reasons(self, dimension: str) -> dict[str, list[str]]:
-        """Return the reasons for the members' estimates of the limit of a `dimension` (requests or tokens). For each
-        reason, the dictionary contains the names of the members that state the reason.
+        """Return the reasons for the members' estimates of the limit of a `dimension` (requests or tokens).
+
+        The result is a dictionary. Each key is a reason, and its value lists the members that state this reason.
         """
         believed: dict[str, list[str]] = {}
         for member in self.members:

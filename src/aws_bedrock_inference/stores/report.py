@@ -1,9 +1,9 @@
 """The report of a member (a process) of a shared quota. The store saves the report, so that people and other members
 can read it.
 
-A report contains the version of its format. For example, a process that writes version 1 also reads version 2, but
-ignores fields that it does not know, and refuses version 3. So the processes of a fleet can be updated one after the
-other. A field that cannot be read is ignored.
+A report contains the version of its format. A process also reads the next version, so that the processes of a fleet
+can be updated one after the other. For example, a process that writes version 1 reads version 2 and refuses version 3.
+Fields that the process does not know or cannot read are ignored.
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ class MemberReport:
     * `waiting`: the number of calls that wait for quota, by priority.
     * `consumers`: the recent use of its calls in tokens per minute, by priority.
     * `throttled`: the number of throttles since the process started.
-    * `minute`: the same use as in `used`, but by age, as tuples (seconds ago, requests, tokens). If the member leaves,
-      the other members count this use until it is a minute old.
+    * `minute`: when the use of the last minute occurred, as tuples (seconds ago, requests, tokens). For example,
+      (20, 3, 900) means 3 requests and 900 tokens, 20 seconds ago. If the member leaves, the other members count this
+      use until it is a minute old.
     * `reasons`: texts that explain the estimated limits, by dimension.
     * `answers`: statistics about the lengths of the answers.
     """
@@ -77,7 +78,9 @@ class MemberReport:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the report in `text`, which `to_json` of this or another version wrote. Raises `ReportTooNew`."""
+        """Return the report in `text`. An earlier or later version of this package can have written the text. Raises
+        `ReportTooNew` if the format of the report is more than one version above `VERSION`.
+        """
         try:
             fields = _mapping(json.loads(text))
         except (ValueError, RecursionError):
@@ -109,8 +112,8 @@ def _count(value: Any) -> int:
 
 
 def _words(value: Any) -> dict[str, str]:
-    """Return the reasons in `value` for the limits of requests and tokens. Each reason is shortened, and characters
-    that can control a terminal are removed.
+    """Return the texts in `value` that explain the estimated limits of requests and tokens. Each text is shortened, and
+    characters that can control a terminal are removed.
     """
     known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
     return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}

@@ -36,8 +36,8 @@ class StoreUnavailable(Exception):
 
 
 class StoreUnusable(StoreUnavailable):
-    """Raised if the store cannot be used until somebody corrects the cause. This can be its URL, a password, a
-    permission, or a file or key of another program.
+    """Raised if the store cannot be used until somebody corrects the cause. The cause can be a wrong URL or password,
+    a missing permission, or a file or key of another program.
 
     The message states what to do. Waiting does not help, in contrast to other `StoreUnavailable` errors.
     """

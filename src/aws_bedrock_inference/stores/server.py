@@ -29,12 +29,13 @@ FRESH = 30.0
 
 
 class Server:
-    """The Redis or Valkey server at `url`, used for one `purpose`. `place` is the URL without user, password and
-    options.
+    """The Redis or Valkey server at `url`. `place` is the URL without user, password and options. `purpose` is what
+    the server is used for, such as sharing a quota. Error messages contain it.
 
     After a failover, the host name can belong to another server: the new primary server. Therefore the connections are
     opened again, by host name, after each failure and every `FRESH` seconds of `clock`. Each new connection checks the
-    role of the server, and refuses a replica. A connection to a cluster omits this check.
+    role of the server, and refuses a replica. redis-py's client of a cluster finds the primary servers itself, so its
+    connections omit this check.
 
     `timeout` is the maximum number of seconds for connecting, and for each exchange with the server. If `text` is True,
     the server's answers are decoded from bytes to `str`.

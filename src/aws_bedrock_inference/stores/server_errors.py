@@ -1,9 +1,10 @@
-"""Explain the errors of a Redis or Valkey server: whether waiting helps, and what to do. The first word of an error,
-such as `LOADING`, identifies the error.
+"""Explain the errors of a Redis or Valkey server: whether waiting helps, and what to do. Most errors begin with a
+word that identifies the error, such as `LOADING`.
 
-The words are those of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c, src/replication.c) and
-Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. If a command in a script fails, an
-older server puts its own text before the error. Therefore the whole message is searched for the words.
+These words come from the sources of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c,
+src/replication.c) and Valkey 8, as of November 2026. Words that begin with `BEDROCK` come from this package's script.
+If a command in a script fails, older servers write other text before the word. Therefore the word is searched for in
+the whole message.
 """
 
 from __future__ import annotations
