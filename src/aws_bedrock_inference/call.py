@@ -115,8 +115,11 @@ class Estimate:
     """The size of a call in tokens, estimated before the call is sent.
 
     Bedrock reserves `input_tokens + output_tokens` when it admits the call. When the call ends, Bedrock charges each
-    output token as `burndown` tokens. If `metered` is False, the call uses no inference quota; an example is
-    CountTokens. If `unbounded` is True, the request sets no max_tokens, and `output_tokens` is the model's maximum.
+    output token as `burndown` tokens. For example, Bedrock reserves 1,400 tokens for 1,000 input tokens and at most
+    400 output tokens. If the answer has 200 tokens and `burndown` is 5, Bedrock charges 1,000 + 5 x 200 = 2,000 tokens.
+
+    If `metered` is False, the call uses no inference quota; an example is CountTokens. If `unbounded` is True, the
+    request sets no max_tokens, and `output_tokens` is the model's maximum.
     """
 
     input_tokens: int = 0
@@ -220,9 +223,10 @@ class Call(NamedTuple):
     * `priority`: orders the calls that wait for quota. The call with the smallest number goes first (see `PRIORITIES`).
     * `tenant`: the party on whose behalf the call is made. Within one priority, the tenants take turns. All calls
       without a tenant count as one tenant.
-    * `plain`: True if the params were checked and can be written as JSON unchanged. No attempt then checks them again.
-    * `on_interrupt`: what happens if a stream breaks after its first content. With None, the option of the pipeline
-      applies.
+    * `plain`: True if the params are valid and contain only JSON values and bytes. The request is then written without
+      botocore, which is faster.
+    * `on_interrupt`: what happens if a stream breaks after its first content. If it is None, the policy `Resume` of the
+      pipeline decides.
     * `collected`: True if the client itself reads the stream to its end. The caller then receives one complete answer,
       and no events.
     * `place`: an endpoint and a signing identity other than those of the client. It is None for most calls.

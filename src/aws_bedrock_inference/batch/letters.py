@@ -105,7 +105,9 @@ def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tupl
 
 
 def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
-    """Yield the dead letters of this journal whose state is `dead`, or `claimed` (a redrive is sending the letter)."""
+    """Yield the dead letters of the journal with the name `name`. Only letters in the states `dead` and `claimed` are
+    included. `claimed` means that a redrive is sending the letter.
+    """
     for state in ("dead", "claimed"):
         after = None
         while True:

@@ -1,4 +1,8 @@
-"""Check the names of the fields of a record. A known name is an argument of the call; an unknown name is refused."""
+"""Check the names of the fields of a record, because a misspelt field would otherwise be ignored silently.
+
+A record with an unknown field is refused. If a template builds the prompt, unknown fields are accepted. The record is
+then refused only if a field that the template does not use is probably a mistake.
+"""
 
 from __future__ import annotations
 
@@ -83,8 +87,8 @@ def check_unused(names: Iterable[str], template: Template) -> None:
 
     There are two such mistakes:
 
-    * The name is an option of the command, such as `model`. Only this option sets the model, and it applies to all
-      records.
+    * The name is an option of the command, such as `model`. The field would have no effect, because only the option
+      `--model` sets the model, for all records.
     * The name is similar to a known name, such as `max_token` for `max_tokens`.
     """
     for name in names:
@@ -98,7 +102,11 @@ def check_unused(names: Iterable[str], template: Template) -> None:
 
 
 def hint_at(source: Iterable[str], wanted: str) -> str:
-    """Return a hint if `source` has a field with a name similar to `wanted`. Otherwise return an empty text."""
+    """Return a hint for the error message that the field `wanted` is missing.
+
+    For example, if `wanted` is `prompt` and `source` has the similar field `prompts`, the hint is `(there is
+    "prompts")`. If no name in `source` is similar, return an empty text.
+    """
     near = difflib.get_close_matches(wanted, source, 1, 0.7)
     return f' (there is "{near[0]}")' if near else ""
 

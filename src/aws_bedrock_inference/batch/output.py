@@ -140,7 +140,11 @@ class Output:
             self._trouble = ""
 
     def _agrees(self, answers: Iterator[list[tuple[int, bytes]]]) -> bool:
-        """Return whether the file contains these answers and nothing else. An incomplete last line is removed."""
+        """Return True if the lines of the file are these answers, in this order; otherwise return False.
+
+        The last answers can be missing in the file, because `follow` appends them later. If the last line of the file
+        is incomplete, it is removed from the file.
+        """
         self._file.seek(0)
         self._seq = self._end = 0
         for rows in answers:
@@ -155,11 +159,12 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Return True if `rest` is empty or an incomplete line; remove this line from the file. If `rest` is anything
-        else, change nothing and return False.
+        """If `rest` is an incomplete line, remove this line from the file and return True. If `rest` is empty, return
+        True. If `rest` is anything else, change nothing and return False.
 
         `rest` is the content of the file after the last line that agrees with the journal. `expected` is the next line
-        in the journal, or empty if there is none. After a power failure, an incomplete line can end with zero bytes.
+        in the journal, or empty if the journal has no further line. After a power failure, an incomplete line can end
+        with NUL bytes (bytes with the value 0).
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
@@ -249,7 +254,11 @@ def _answered(line: bytes) -> str | None:
 
 
 def _torn(line: bytes) -> bool:
-    """Return whether the line is an incomplete answer. After a power failure, such a line can end with zero bytes."""
+    """Return True if the line is an incomplete answer; otherwise return False.
+
+    After a power failure, an incomplete answer can end with NUL bytes (bytes with the value 0). A line that contains
+    only NUL bytes is an incomplete answer, too.
+    """
     if line.endswith(b"\n"):
         return False
     try:

@@ -63,8 +63,9 @@ class Parking:
     has received answers. A run without answers gives up immediately by default, because nothing shows that its calls
     can succeed.
 
-    `met` contains the latest failed records, as long as all of them failed with the same fault. Its keys are the
-    numbers of the records. If `met` contains enough records, the run parks.
+    `met` contains the latest failed records, which all failed with the same fault. Its keys are the numbers of the
+    records. If `met` contains 5 records, the run parks. If another record is answered first, the run removes all
+    records from `met`, because the fault does not affect every record.
 
     `fault` is the fault because of which the run is parked, or None if the run is not parked. `next` is the time of the
     next probe. `probed` is the number of the record that is in flight as the probe.
@@ -79,19 +80,20 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return True if the run is not parked, and the records in `met` failed with another cause than `fault`;
-        otherwise return False. For example, the records in `met` failed because of expired credentials, and `fault` is
-        a throttle.
+        """Return True if the cause of `fault` differs from the cause for which the records in `met` failed. For
+        example, the records in `met` failed because of expired credentials, and `fault` is a throttle.
 
-        For a parked run, the result is always False: such a run continues only when its probe succeeds.
+        For a parked run, always return False. Its records remain in `met` until a probe shows that the fault has ended.
         """
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
         """Add a record that failed with `fault` to `met`. Return True if the caller must now call `park`.
 
-        The run must park if `met` contains enough records, or if the budget is exhausted. A parked run must remain
-        parked if the record was the probe.
+        If the run is not parked, return True if `met` now contains enough records, or if the budget is exhausted.
+
+        If the run is parked, return True if the record was the probe. `park` then decides whether the run waits for the
+        next probe or gives up.
         """
         self.met.pop(fate.number, None)  # added again at the end, so that the next probe is another record
         self.met[fate.number] = (fate, fault)
@@ -123,7 +125,7 @@ class Parking:
     def probe_at(self, now: float) -> int | None:
         """Return the number of the record to send now as a probe (a test whether the fault has ended).
 
-        Return None if the time of the next probe has not come, or if a probe is in flight.
+        Return None if the run is not parked, if the time of the next probe has not come, or if a probe is in flight.
         """
         if self.fault is None or self.probed is not None or now < self.next:
             return None

@@ -147,8 +147,9 @@ def _check(columns: list[str], template: Template | None) -> None:
 def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict[str, Any]:
     """Return the fields of the record in one row.
 
-    `data` contains the names of the columns that the template uses. Their cells become texts even if they are empty or
-    contain JSON.
+    `data` contains the names of the columns that the template uses. A cell of such a column becomes a text, even if the
+    cell is empty or contains JSON. In any other column, an empty cell adds no field. A cell for an argument that is
+    not a text, such as `max_tokens`, is parsed as JSON.
     """
     if len(cells) != len(columns):
         raise ProblemError(

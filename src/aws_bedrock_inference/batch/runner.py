@@ -41,16 +41,18 @@ _CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota ha
 
 
 class Run:
-    """Sends the records that `intake` reads into `journal`. Writes the answers to `output`. Counts answers and failures
-    in `tally`.
+    """Sends the records of a run. `intake` reads the records from the input into `journal`. The answers are written to
+    `output`. `tally` counts the answers and the failures.
 
-    At most `concurrency` records are in flight. While `room` returns False, the run sends no further records. A record
-    that fails with a transient fault is sent again after the other records, up to `rounds` times. The default of 3
-    rounds takes several minutes, because each round includes the client's retries.
+    At most `concurrency` records are in flight. While `room` returns False, the run sends no further records. For
+    example, `room` returns False while many calls wait for quota.
+
+    A record that fails with a transient fault is sent again after the other records, up to `rounds` times. The default
+    of 3 rounds takes several minutes, because each round includes the client's retries.
 
     `parking` decides when the run stops sending because of a fault that affects every record. `brake` returns the
-    reason why the run must stop now, or an empty text. `notify` is called when fates are stored. After `interrupt`,
-    calls in flight have `grace` seconds (default 5) to end.
+    reason why the run must stop now, or an empty text. `notify` is called when the journal contains new results. After
+    `interrupt`, calls in flight have `grace` seconds (default 5) to end.
     """
 
     def __init__(
@@ -160,7 +162,8 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Write `fates` to the journal and answers to the output file. Return the records to send next.
+        """Write `fates` (results such as answered or failed) to the journal, and the answers to the output file. Return
+        the records to send next.
 
         The returned records are those with the numbers in `again`, and at most `new` records that were not sent yet.
         This method runs in the thread of the journal.
@@ -176,9 +179,10 @@ class Run:
     def _look_around(self, *, idle: bool) -> None:
         """Stop the run if it must not continue, for example because the journal was deleted.
 
-        If only the latest failed records (`Parking.met`) remain, decide what happens to them. If this run has received
-        an answer, their fault does not affect every record. `_settle_met` then delays or fails these records. If this
-        run has received no answer, their fault may affect every record, so the run parks.
+        If the run has nothing left to send except the records in `Parking.met`, decide what happens to these records.
+        They are the latest failed records, and all have the same fault. If this run has received an answer, the fault
+        does not affect every record. `_settle_met` then delays the records, or marks them as failed. If this run has
+        received no answer, the fault may affect every record, so the run parks.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -211,8 +215,10 @@ class Run:
         """Return the records to send again now: the number of each record, and how often the record was delayed. For
         example, {17: 2} means that record 17 was delayed twice.
 
-        Delayed records are sent again when no new records remain, or when too many records are delayed. A parked run
-        sends only a probe. The delays of the probe are counted from 0 again.
+        Delayed records are sent again when no new records remain, or when too many records are delayed.
+
+        A parked run sends only a probe: one record that tests whether the fault has ended. If record 17 is the
+        probe, the result is {17: 0}, even if record 17 was delayed before.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -239,8 +245,8 @@ class Run:
         """Wait until the fate of a record or new input arrives, or until the time of the next turn.
 
         The time of the next turn depends on what the run waits for. A parked run waits for the time of the next probe.
-        A run with delayed records waits until the first of them can be sent. If `room` returned False, the next turn
-        comes after 0.05 seconds, and the run calls `room` again.
+        A run with delayed records waits until the first of them can be sent. If `room` returns False, for example
+        because many calls wait for quota, the run waits for 0.05 seconds. The next turn then calls `room` again.
         """
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
@@ -252,10 +258,12 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Wait at most `grace` seconds for the calls in flight. Then cancel the other calls, and write all fates.
+        """Wait at most `grace` seconds for the calls in flight. Then cancel the calls that have not ended, and write
+        all fates.
 
-        If the run has reached its maximum cost, wait for all calls, because the user pays for their answers. If the run
-        gave up because of a fault that affects every record, such as an outage, do not wait.
+        If the run has reached its maximum cost, wait without a time limit until all calls have ended, because the user
+        pays for their answers. If the run gave up because of a fault that affects every record, such as an outage, do
+        not wait.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -314,7 +322,8 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay or fail the records in `Parking.met`: the latest failed records, all with the same fault.
+        """Delay the records in `Parking.met`, or mark them as failed. They are the latest failed records, and all have
+        the same fault.
 
         A record is delayed if the fault is transient and the record has been delayed fewer than `rounds` times.
         Otherwise, it is marked as failed.

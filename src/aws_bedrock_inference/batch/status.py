@@ -50,7 +50,9 @@ class Status:
     @property
     def noted(self) -> Noted | None:
         """The deadline of the run, the way in which its records are sent (such as a batch job), and the id and the
-        state of the batch job. None if the run has no deadline.
+        state of the batch job.
+
+        Only a run with a deadline can use a batch job. For a run without a deadline, the result is None.
         """
         return noted_in(self.facts)
 

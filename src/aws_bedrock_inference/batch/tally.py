@@ -43,7 +43,7 @@ class Meter:
         self._last = int(self._started)
 
     def add(self, amount: float) -> None:
-        """Count `amount` answers or tokens, or whatever is measured, at the current time."""
+        """Count `amount` at the current time, for example 1 for an answer or 250 for the tokens of an answer."""
         self._slots[self._advance() % len(self._slots)] += amount
 
     def per_minute(self) -> float:
@@ -80,13 +80,13 @@ class Tally:
 
     `unshared` is the reason why the store of the shared quota is not available.
 
-    `pace` measures the completed records per minute. Its clock stops during an outage, because the rate during an
-    outage does not help to estimate the remaining time.
+    `pace` measures the completed records per minute. The remaining time of the run is estimated from this rate. The
+    clock of `pace` stops during an outage, so that the minutes of the outage do not lower the rate.
 
     `reasons` has the number of failed records by error code, and `examples` has the first fault of each code.
 
-    `collected` is the number of answers from a batch job; they are included in `answered`. `course` states how far a
-    run with a deadline has come, for the progress display; it is None without a deadline.
+    `collected` is the number of answers from a batch job. These answers are included in `answered`, too. `course` is
+    the progress of a run with a deadline. For a run without a deadline, `course` is None.
 
     `letters` is the result of storing the failures as dead letters, or None if they are not stored.
 
@@ -148,8 +148,8 @@ class Tally:
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered. The rates per minute do not include this record, because the rates
-        measure the speed of the calls.
+        """Count a record that a batch job answered. The rates per minute measure only calls. A batch job sends no
+        calls, so the rates do not include this record.
         """
         self._answer(stop_reason)
         self.collected += 1

@@ -18,8 +18,8 @@ _EXAMPLE = "Write a template such as 'Summarize: {text}', and {{ }} for literal 
 class Template:
     """A prompt that contains fields of a record, such as `Summarize {text}`. `{{` and `}}` are literal braces.
 
-    The text in braces must be the name of a field; the values of fields are never evaluated. Raises `ValueError` for
-    an invalid template.
+    The text in braces must be the name of a field. A text in this field is inserted unchanged, even if it contains
+    braces. Raises `ValueError` for an invalid template.
     """
 
     def __init__(self, text: str) -> None:

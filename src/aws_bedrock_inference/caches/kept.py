@@ -32,7 +32,8 @@ class Kept:
 
     * `url`: the URL of the store.
     * `lifetime`: the number of seconds for which an answer is stored.
-    * `seal`: a pair of functions, which encrypt and decrypt an answer, or None.
+    * `seal`: two functions. The first encrypts an answer, and the second decrypts it. With None, answers are stored
+      unencrypted.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Kept:
         return answer if answer is not None and -SKEW <= self.clock() - answer.at <= self._lifetime else None
 
     def keep(self, key: str, answer: Answer, now: float) -> Generator[Effect, Any, None]:
-        """Store `answer` with this key, unless it cannot be encrypted."""
+        """Store `answer` with this key. If the encryption of the answer fails, store nothing."""
         content = answer.content if self._seal is None else self._sealed(answer.content)
         if content is not None:
             yield from self._asked(self.store.put, (key, content, self._lifetime), now)

@@ -75,8 +75,8 @@ def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
 
 
 def _asker(call: Call) -> tuple[str, ...]:
-    """Return the account, principal and tenant of the caller. A stored answer is used only for calls in which all three
-    are equal.
+    """Return the account, principal and tenant of the caller. `key_of` includes them in the key if callers do not share
+    answers. A caller then receives a stored answer only if it was stored for the same account, principal and tenant.
     """
     return call.route.account, call.route.principal, call.tenant
 

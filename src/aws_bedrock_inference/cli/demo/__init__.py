@@ -62,8 +62,9 @@ def compare(
     Each client has its own simulator with the scenario `day`. `prompts` is the number of prompts to send, by default
     all prompts in the file `source`. If the file contains fewer, its prompts are sent several times.
 
-    The comparison waits until this package's client has finished. A boto3 client that is still running then has time
-    until `most_seconds` seconds after the start; its remaining prompts count as not answered.
+    The comparison waits until this package's client has finished, even if this takes longer than `most_seconds`. The
+    comparison waits for the boto3 clients only until `most_seconds` seconds after the start. If a boto3 client has not
+    finished by then, its remaining prompts count as not answered.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}
