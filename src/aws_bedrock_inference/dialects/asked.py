@@ -35,8 +35,8 @@ def asks_for_form(params: Mapping[str, Any]) -> bool:
 
 
 def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Problem | None:
-    """Return the defect of `response`, a complete answer of Converse to the request `params`. The defect contains no
-    text of the answer. Return None if the answer has the form that the request asks for.
+    """Return the defect of `response`, the answer of Converse to the request `params`. Return None if the answer has
+    the form that the request asks for. The message of the defect does not quote the answer.
     """
     reason = stop_reason(response).lower()
     content = _content(response)

@@ -68,8 +68,11 @@ class Assembly:
     blocks. In a defective stream, this index can be missing, or two blocks can have the same index. Then the blocks are
     in the order of their arrival.
 
-    Because the index can be wrong, a block also begins in three other cases: at each start event, after each stop
-    event, and if the kind of the pieces changes, for example from text to tool input.
+    A piece with a new index begins a new block. Because the index can be wrong, each of these also begins a new block:
+
+    * a start event
+    * the first piece after the stop event of a block
+    * a piece whose kind differs from the kind of its block, for example tool input after text
     """
 
     def __init__(self) -> None:
@@ -114,7 +117,7 @@ class Assembly:
 
 
 class _Block:
-    """One content block: its kind, and its pieces. Each piece is stored with its name in the event, such as `text`."""
+    """One content block: its kind, and its pieces. Each piece is stored with the name of its field, such as `text`."""
 
     __slots__ = ("index", "kind", "pieces")
 

@@ -40,8 +40,8 @@ _FIELDS = "additionalModelRequestFields"
 def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
     """Return whether a model can continue `message`, its partial answer to `params`.
 
-    A partial tool call, and an answer that must follow a schema, cannot be continued, only generated again. The same is
-    true for requests in a model's own format, and for prompts that AWS stores.
+    A partial tool call, and an answer that must follow a schema, cannot be continued, only generated again. Answers to
+    requests in a model's own format, and to prompts that AWS stores, cannot be continued either.
     """
     content = message["content"]
     choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
@@ -132,8 +132,8 @@ class Rest:
         """True if the second part of the answer is known to begin exactly at the end of the first part.
 
         * With an anchor: True if the model repeated the anchor, and its position is not ambiguous.
-        * With a prefill: the prefill does not contain the white space at the end of the first part. The result is True
-          if there was no such white space, or if the model has written it again.
+        * With a prefill: a prefill must not end with white space, so the white space at the end of the first part was
+          not sent. The result is True if there was no such white space, or if the second part began with it.
         """
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
@@ -171,9 +171,10 @@ class Rest:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
 
     def _fitting(self, piece: str) -> str:
-        """Return the text to deliver after `piece`, a piece of text from the second stream, has arrived. Text that
-        repeats the end of the first part of the answer is removed. The result is empty while text is held back (see
-        `_held`).
+        """Process `piece`, the next piece of text from the second stream. Return the text that the consumer gets now.
+
+        Text that repeats the end of the first part of the answer is removed. The result is empty while text is held
+        back (see `_held`).
         """
         if self.cut is not None:
             return self.cut.add(piece)

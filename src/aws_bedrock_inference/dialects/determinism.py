@@ -1,8 +1,10 @@
 """Recognize requests whose answer is always the most likely one. For such a request, an earlier answer is as good as a
 new answer.
 
-Sources of the field names: botocore 1.44.8's service model for Converse, and the model parameter pages of the Bedrock
-user guide for the models' own bodies, read 2026-11.
+Sources of the field names, read 2026-11:
+
+* for Converse: botocore 1.44.8's service model
+* for bodies of InvokeModel: the model parameter pages of the Bedrock user guide
 """
 
 from __future__ import annotations

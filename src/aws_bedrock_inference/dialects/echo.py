@@ -26,8 +26,8 @@ _NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", 
 
 
 def unechoed(call: Call, outcome: Outcome) -> Outcome:
-    """Return `outcome`, the failed outcome of `call`, without quotations of the prompt. The quotations are removed from
-    the message and from the code of the fault.
+    """Return the outcome of a failed call without quotations of the prompt. The quotations are removed from the message
+    and from the code of the outcome's fault.
     """
     fault = outcome.fault
     if fault is None or not fault.message:

@@ -1,11 +1,14 @@
-"""Describe filtered content: who blocked an answer, completely or in part, and why.
+"""Describe filtered content: who filtered an answer, why, and whether only a part of it was filtered.
 
 If a guardrail or the model itself filters content, the request succeeds with HTTP status 200. The answer then reports
 that content was filtered. If a filter of the model's provider filters content, either the answer reports it, or the
 request fails with an error. The functions of this module omit data that they cannot read, and raise no exceptions.
 
-Sources: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`); the model parameter pages
-of the Bedrock user guide for the models' own bodies; Anthropic's page on refusals for `stop_details`.
+Sources:
+
+* for guardrails: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`)
+* for bodies of InvokeModel: the model parameter pages of the Bedrock user guide
+* for `stop_details`: Anthropic's page on refusals
 """
 
 from __future__ import annotations
@@ -56,8 +59,8 @@ _FILTER_WORDS = ("content filter", "responsible ai", "content policy")
 
 
 def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
-    """Return why the content of a complete answer was filtered, or None if it was not filtered. `body` is Converse's
-    answer or a model's own body.
+    """Return why the content of an answer was filtered. Return None if it was not filtered. `body` is a response of
+    Converse, or the parsed body of InvokeModel.
     """
     reason = next((each for each in stop_reasons(body) if each.lower() in FILTERED), "")
     if body.get(GUARDRAIL_ACTION) == INTERVENED or reason.lower() == _GUARDRAIL_REASON:
@@ -153,8 +156,8 @@ def _applied(key: str, assessment: dict[str, Any]) -> AppliedGuardrail:
 
 
 def _refused(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the category of the model's refusal, if the answer contains it. An answer of Converse contains it only if
-    the request listed `/stop_details` in `additionalModelResponseFieldPaths`.
+    """Return the category of the model's refusal. The result is empty if the answer contains no category. An answer of
+    Converse contains the category only if the request listed `/stop_details` in `additionalModelResponseFieldPaths`.
     """
     for place in (body.get("additionalModelResponseFields"), body):
         details = place.get("stop_details") if isinstance(place, dict) else None

@@ -29,9 +29,10 @@ class Halves:
         self.held: dict[tuple[Any, ...], str] = {}
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return `event`, an event of ConverseStream, with the halves of its characters joined. If a text in the event
-        begins with a second half, the first half that was held back is put before it. If a text ends with a first half,
-        this half is removed, and held back for a later event.
+        """Return an event of ConverseStream in which the two halves of each character are joined.
+
+        If a text ends with a first half, this half is removed from the event, and held back for the next event. If a
+        text begins with a second half, the first half that was held back is added before it.
         """
         body = event.get("contentBlockDelta")
         if isinstance(body, dict) and isinstance(delta := body.get("delta"), dict):

@@ -3,8 +3,11 @@
 A `Need` is one such ability. The needs are read from Converse's parameters, or from a body of InvokeModel in the format
 of any model family. The result contains the needs and the numbers of tokens, but no text or media of the request.
 
-Sources of the field names: botocore 1.44.8's service model for Converse, the model parameter pages of the Bedrock user
-guide, and OpenAI's Responses for bodies with `input`.
+Sources of the field names:
+
+* for Converse: botocore 1.44.8's service model
+* for bodies of InvokeModel: the model parameter pages of the Bedrock user guide
+* for bodies with the field `input`: OpenAI's Responses API
 """
 
 from __future__ import annotations

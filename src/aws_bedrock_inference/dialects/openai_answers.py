@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def completion(content: Iterable[Mapping[str, Any]], text: str, stop_reason: str, usage: Usage) -> dict[str, Any]:
-    """Return the members of a chat completion for an answer. `content` is a list of Converse's blocks."""
+    """Convert an answer of Converse into a chat completion of OpenAI. `content` contains the content blocks of the
+    answer, and `text` is their text. The result lacks the members `id`, `created` and `model`, which the caller adds.
+    """
     read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
     choice = {"index": 0, "message": _message(content, text), "logprobs": None, "finish_reason": _finish(stop_reason)}
     return {

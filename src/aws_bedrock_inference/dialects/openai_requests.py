@@ -1,8 +1,8 @@
 """Convert requests of OpenAI's chat completions into arguments of `invoke`.
 
 If a request contains a member that Bedrock's Converse does not support, the request is refused, because omitting the
-member would change the answer. The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read
-2026-11).
+member would change the answer. The requests have the form of the lines in OpenAI's batch files (OpenAI's API
+specification 2.3.0, read 2026-11).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 
 class UntranslatableError(Exception):
-    """Raised for a request without an equivalent in Converse. The message names only the member."""
+    """Raised if a request cannot be translated into a request of Converse. The message contains the name of the member
+    that causes the problem, such as `body.n`, but no text of the prompt.
+    """
 
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
@@ -222,8 +224,8 @@ def _choice(choice: Any) -> dict[str, Any]:
 
 
 def _function(value: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the function in `value`, which is a tool, a tool call or a tool choice. Raise `UntranslatableError` if it
-    has no name.
+    """Return the function in `value`, which is a tool, a tool call or a tool choice. Raise `UntranslatableError` if
+    `value` contains no function, or if the function has no name.
     """
     if value.get("type") != "function":
         raise _refusal(f"{where}.type", why='is not "function"')

@@ -1,7 +1,9 @@
 """Read the prompt and the maximum length of the answer from requests of each model family.
 
-Sources of the field names: botocore 1.44.8's service model for Converse, and the model parameter pages of the Bedrock
-user guide for the models' own bodies.
+Sources of the field names:
+
+* for Converse: botocore 1.44.8's service model
+* for bodies of InvokeModel: the model parameter pages of the Bedrock user guide
 """
 
 from __future__ import annotations

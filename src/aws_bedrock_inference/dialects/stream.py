@@ -106,11 +106,11 @@ class Transcript:
         return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the usage that the stream reported. If the stream reported none, return an estimate from the content
-        that arrived.
+        """Return the token usage that the stream reported. If the stream reported no usage, return an estimate: the
+        input tokens of `estimate`, and the output tokens estimated from the content that arrived.
 
-        AWS sometimes counts the cache writes of a stream with reasoning twice. For such a stream, the number is
-        corrected.
+        AWS sometimes counts the cache writes of a stream with reasoning twice. If the stream contains reasoning, the
+        reported number of cache writes is therefore corrected.
         """
         if self.usage is not None:
             return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
@@ -128,8 +128,8 @@ class Transcript:
         return {"role": self._role, "content": self._assembly.content()}
 
     def response(self, head: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer as a response of Converse. `head` contains the fields of the response other than the
-        stream.
+        """Return the answer of the stream in the form of a response of Converse. `head` contains the fields that do not
+        come from the events of the stream, such as `ResponseMetadata`.
         """
         return {**head, "output": {"message": self.message()}, **self._stop, **self._metadata}
 
@@ -213,8 +213,8 @@ class NativeTranscript(Transcript):
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if the HTTP body may end after the last chunk that arrived, although no chunk has completed the answer.
-        The docstring of the class names the two cases.
+        """True if the HTTP body is allowed to end now, although no chunk has completed the answer. This is the case if
+        a guardrail blocked the answer, or if no chunk had a known format.
         """
         return self.begun and (self._blocked or not self._known)
 
@@ -274,7 +274,7 @@ def text_in(event: dict[str, Any]) -> str:
 
 
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the JSON object in a chunk, or None if the chunk contains none."""
+    """Return the JSON object in a chunk. If the chunk contains no JSON object, return None."""
     part = event.get("chunk")
     try:
         chunk = json.loads(part.get("bytes", b"")) if isinstance(part, dict) else None
@@ -293,7 +293,7 @@ def _flat_texts(place: Any) -> list[str]:
 
 
 def _failure(error: Any) -> tuple[str, str]:
-    """Return the code and the message of an error inside a stream in Anthropic's format."""
+    """Return the code and the message of an error that a model of Anthropic reported inside a stream."""
     if not isinstance(error, dict):
         return "", ""
     code, message = error.get("type"), error.get("message")

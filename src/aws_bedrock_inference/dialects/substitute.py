@@ -55,8 +55,12 @@ def _readable(content: bytes) -> StreamingBody:
 
 
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return two values: a copy of a response of InvokeModel, whose body can be read again; and the parsed body, or
-    None if the body is not JSON.
+    """Read the body of `answer`, a response of InvokeModel. A body can be read only once.
+
+    Return two values:
+
+    * a copy of `answer` with a new body, which the caller can read
+    * the parsed body, or None if the body is not JSON
     """
     content = answer["body"].read()
     again = {**answer, "body": _readable(content)}
@@ -67,7 +71,7 @@ def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 
 
 def events(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the events of a stream with the same content as a response of Converse."""
+    """Return the events with which ConverseStream would send `answer`, a response of Converse."""
     message = answer["output"]["message"]
     given: list[dict[str, Any]] = [{"messageStart": {"role": message.get("role", "assistant")}}]
     for index, block in enumerate(message["content"]):

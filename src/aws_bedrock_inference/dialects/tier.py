@@ -20,7 +20,7 @@ _SETTINGS = frozenset({*_LATENCIES, _TIER})
 
 
 def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
-    """Return the service tier of a call: the tier that `answer` states, or, if it states none, the tier in `request`.
+    """Return the service tier of a call: the tier that `answer` states, or otherwise the tier in `request`.
 
     The two tiers can differ, because AWS can use another tier if the requested tier has no capacity. `answer` is a
     response, or the transcript of a stream.

@@ -88,10 +88,11 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return botocore's shape of the member `name` of `shape`.
+    """Return the shape of a member, that is, botocore's description of the member's type. `shape` is the shape of the
+    structure or map that contains the member. `name` is the member's name.
 
-    If `shape` is a document (JSON without a fixed form), return the document's shape itself. Return None if
-    botocore's validator will refuse the member, for example because the service model does not contain it.
+    If `shape` is a document (JSON without a fixed form), return `shape` itself. Return None if botocore's validator
+    will refuse the member, for example because the service model does not contain it.
     """
     if getattr(shape, "is_document_type", False):
         return shape

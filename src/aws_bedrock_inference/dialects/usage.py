@@ -1,7 +1,9 @@
 """Read the token usage and the stop reason from answers of each model family.
 
-Sources of the field names: botocore 1.44.5's service model for Converse, and the model parameter pages of the Bedrock
-user guide for the models' own bodies.
+Sources of the field names:
+
+* for Converse: botocore 1.44.5's service model
+* for bodies of InvokeModel: the model parameter pages of the Bedrock user guide
 """
 
 from __future__ import annotations
@@ -82,7 +84,9 @@ FILTERED = frozenset({"guardrail_intervened", CONTENT_FILTERED, "refusal", "cont
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
-    """Return the token usage in a complete answer of Converse or of a model. Return None if the answer has none."""
+    """Return the token usage that an answer of Converse or of InvokeModel reports. Return None if the answer reports no
+    usage.
+    """
     reported = body.get(_USAGE)
     if isinstance(reported, dict):
         return counted(reported)
@@ -121,11 +125,11 @@ def intervened(body: Mapping[str, Any]) -> bool:
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether `chunk` is the last chunk of an answer that a guardrail blocked. Such a chunk has no stop reason.
 
-    A guardrail that only masks a few words also intervenes, and more chunks follow. If a guardrail intervened, the
-    answer is therefore blocked in only two cases:
+    The chunk must report that a guardrail intervened. However, a guardrail that only masks a few words also reports
+    this, in every chunk of the stream. Therefore, one of these conditions must be met, too:
 
-    * The chunk contains the guardrail's trace or, for Titan, the total number of output tokens. Only a last chunk
-      contains them.
+    * The chunk contains the guardrail's trace or, for Titan, the total number of output tokens. Only the last chunk of
+      a stream contains these.
     * `alone` is True, and the chunk is not in Titan's format. `alone` means that the chunk is the first one of its
       stream, and that its model family has a flat dialect (a field of the chunk contains the text).
     """
@@ -135,8 +139,8 @@ def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
-    """Return the token usage in the headers of InvokeModel's answer. The headers are the same for all model
-    families.
+    """Return the token usage in the HTTP headers of InvokeModel's answer. These headers have the same names for all
+    model families.
     """
     if _HEADERS[0] not in headers:
         return None
@@ -226,8 +230,8 @@ def reason_of(value: Any) -> str:
 
 
 def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the stop reasons in `body`: its own, and those of the answers in its lists. The list of OpenAI's answers is
-    `choices`, for example.
+    """Yield the stop reasons in `body`. The body itself can contain a stop reason. In addition, a list in the body can
+    contain several answers, each with a stop reason. For example, OpenAI's list is `choices`.
     """
     for place in parts(body):
         for name in _STOP_REASONS:

@@ -1,4 +1,6 @@
-"""Write the file for a bug report. It contains the doctor's findings and the versions, but no secrets."""
+"""Write the file for a bug report. The file contains the doctor's report and the versions of the software, such as
+Python and boto3. It contains no secrets.
+"""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ def diagnose(
 
     * `error`: the error to diagnose, in any form that `explain` accepts. Only the probes for its possible causes run.
       Without an error, all probes run, except those that cost something or concern few users.
-    * `asked`: the names of probes that run in any case, such as those that cost something.
-    * `client`: the client whose calls fail, of this package or of boto3. The doctor does not use the credentials of a
-      boto3 client. To check them, also pass the client's session as `session`.
+    * `asked`: the names of additional probes to run, such as those that cost something.
+    * `client`: the client whose calls fail: either a client of this package or a boto3 client. The doctor does not use
+      the credentials of a boto3 client. To check them, also pass the client's session as `session`.
     * `settings`: fields of `World`, such as `model_id`, `region_name` or `session`. They override the client's
       settings.
     * `heard`: a function that is called with each check as soon as the check has ended.
@@ -80,7 +80,7 @@ def diagnose(
 
 
 def _of_client(client: Any) -> dict[str, Any]:
-    """Return the settings of a client, which is of this package or of boto3."""
+    """Return the settings of a client, such as its Region. The client is of this package or of boto3."""
     if client is None:
         return {}
     if isinstance(client, BotoClient):

@@ -85,19 +85,19 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the result of a skipped probe. The probe is skipped because it depends on the probe `need`, which failed
-    or had no result.
+    """Return the finding of a skipped probe. The probe is skipped because it depends on the probe `need`, and `need`
+    failed, was skipped, took too long or raised an exception.
 
-    `finding` is the result of the probe `need`. If `need` was skipped, too, `finding` is returned, because it already
-    contains the original reason.
+    `finding` is the finding of `need`. If `need` was skipped, `finding` itself is returned, because it already contains
+    the original reason.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")
 
 
 def _inconclusive(error: Exception | None, limit: str) -> Finding:
-    """Return the finding of a probe without a result. The probe raised `error`. If `error` is None, it took too long,
-    and `limit` states which time limit it reached.
+    """Return the finding of a probe that ended without a result, because the probe either raised `error` or took too
+    long. If the probe took too long, `error` is None, and `limit` states which time limit was reached.
     """
     if error is None:
         return warning(f"No result {limit}, so this check is inconclusive. Run the doctor again.")

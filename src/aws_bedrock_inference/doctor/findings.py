@@ -41,7 +41,7 @@ class Finding:
       compared.
     * `cause` is the name of a cause in the catalogue. It is empty if the probe found no cause.
     * `fields` are the values of placeholders in the remedies of this cause, such as BUCKET.
-    * `excludes` are the causes that the probe excluded: the error does not have them.
+    * `excludes` are the causes that the probe excluded. The error to diagnose has none of these causes.
     * `of_error` is True if the finding explains the error that the doctor diagnoses.
     """
 
@@ -55,7 +55,9 @@ class Finding:
 
 
 def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Finding:
-    """Return an ok finding (the result of a probe). It shows that the error has none of the causes in `excludes`."""
+    """Return a finding (the result of a probe) with the status `OK`: the probe found no problem. The error to diagnose
+    cannot have any of the causes in `excludes`.
+    """
     return Finding(Status.OK, message, tried, excludes=tuple(excludes))
 
 
@@ -67,7 +69,7 @@ def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) ->
 
 
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
-    """Return a failed finding, the result of a probe that shows that calls fail."""
+    """Return a finding (the result of a probe) with the status `FAILED`: calls fail because of `cause`."""
     return Finding(Status.FAILED, message, tried, cause, fields)
 
 
@@ -131,7 +133,7 @@ class Verdict(Enum):
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A possible cause of the error, and the result of the probes for this cause. `why` is the message of the probe
-    that decided.
+    that proved or excluded the cause. If no probe did, `why` is empty.
     """
 
     cause: str
@@ -149,7 +151,7 @@ class Report:
     """The report of the doctor.
 
     * `error`: the most likely cause according to the text of the error to diagnose. It is empty if no error was passed.
-    * `others`: the other causes that the text allows.
+    * `others`: less likely causes of an error with this text.
     * `cause`: the cause to fix first. It can differ from `error`, because a probe can find another cause. It is empty
       if no cause is known.
     * `proved`: True if a probe found `cause`, and False if only the text of the error suggests it.
@@ -188,9 +190,10 @@ class Report:
     def cause(self) -> str:
         """The name of the cause to fix first.
 
-        If no probe found a cause, the result is the most likely cause of the error that no probe excluded. If the
-        probes excluded all causes that the error's text suggests, the result is `error`, the most likely of them. If no
-        error was passed, the result is empty.
+        * If a check failed: the cause that the check `first` found.
+        * If no check failed: the first of `candidates` that the probes did not exclude. If the probes excluded all
+          candidates, it is the first candidate.
+        * If no check failed and no error was passed: an empty text.
         """
         if self.first is not None:
             return self.first.finding.cause

@@ -73,8 +73,8 @@ class Seen:
     fields: dict[str, str]
 
     def ends(self, message: str, cause: str, **fields: str) -> Finding:
-        """Return a failed finding (result of a probe) with this cause: calls fail while the resource has its present
-        state.
+        """Return a finding (the result of a probe) with the status `FAILED`: calls fail because of `cause`, until the
+        state of the resource changes.
         """
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
@@ -89,8 +89,8 @@ class Seen:
         return warning(f"{self.what} {self.name} {message}", self.tried, **self.fields)
 
     def well(self, message: str, *excludes: str) -> Finding:
-        """Return an ok finding: the error has none of the causes `excludes`, because the resource's state cannot lead
-        to them.
+        """Return a finding (the result of a probe) with the status `OK`: the state of the resource is good, so the
+        error to diagnose cannot have any of the causes in `excludes`.
         """
         return ok(f"{self.what} {self.name} {message}", self.tried, excludes=excludes)
 
@@ -142,8 +142,8 @@ class Part:
 
 
 def part_probe(part: Part) -> Probe:
-    """Return the probe that checks a resource of the kind `part`. The probe runs only if an error is diagnosed, because
-    it reads the name of the resource from the error's text.
+    """Return the probe that checks a resource of the kind `part`. The text of the error to diagnose must contain the
+    name of the resource. Otherwise, the probe is skipped.
     """
 
     def examine(world: World) -> Finding:

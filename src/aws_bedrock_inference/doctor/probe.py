@@ -27,8 +27,8 @@ class Probe:
     * `tells` are the causes that the probe can prove or exclude. The option `--for` chooses probes by these causes.
     * `calls` are the API operations that the probe calls, with their IAM names, such as
       `sts:GetCallerIdentity`. All these operations only read.
-    * `asked` is True if the probe costs something or concerns few users. Such a probe runs only if it is requested, or
-      if the error can have one of its causes.
+    * `asked` is True if the probe costs something or concerns few users. Such a probe runs only if the user requests
+      it, or if the error to diagnose can have one of the causes in `tells`.
     """
 
     name: str

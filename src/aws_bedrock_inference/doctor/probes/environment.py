@@ -61,9 +61,13 @@ def region(world: World) -> Finding:
 
 
 def _like(error: BotoCoreError) -> str:
-    """Return the text that follows `error` in a message. If `error` reports that a profile does not exist, this text
-    begins with a full stop, because botocore's text does not end with one. If another profile has a similar name, a
-    sentence with that name follows. For other errors, the text is empty.
+    """Return the hint to add to the message of an error.
+
+    If the error reports that a profile does not exist, the hint names a similar profile, for example
+    `. The most similar profile is prod.`
+
+    The hint begins with a full stop, because botocore's message ends without one. If no profile has a similar name, the
+    hint is only the full stop. For other errors, the hint is empty.
     """
     if not isinstance(error, ProfileNotFound):
         return ""

@@ -42,8 +42,8 @@ def health(world: World) -> Finding:
 
 
 def _is_of(code: str, service: str) -> bool:
-    """Return whether `code`, the name of a service in AWS Health, means `service`, the name of a service in the error
-    catalogue. For example, BEDROCK means `bedrock` and `bedrock-runtime`.
+    """Return whether AWS Health's code `code` includes the service `service`. For example, the code BEDROCK includes
+    the services `bedrock` and `bedrock-runtime`.
     """
     return bool(code) and service.startswith(code.lower())
 
