@@ -94,13 +94,6 @@ def transcript_of(items: list[dict[str, Any]]) -> Transcript:
     return transcript
 
 
-def _body(content: bytes) -> Any:
-    """Return `content` as the body of an InvokeModel response, in boto3's form."""
-    from botocore.response import StreamingBody  # noqa: PLC0415 - it loads urllib3, which most calls never need
-
-    return StreamingBody(BytesIO(content), len(content))
-
-
 def _block(index: int, block: Mapping[str, Any]) -> list[dict[str, Any]]:
     stop = {"contentBlockStop": {"contentBlockIndex": index}}
     use = block.get("toolUse")
