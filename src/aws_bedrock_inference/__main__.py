@@ -1,9 +1,10 @@
 """Run `python -m aws_bedrock_inference` as the command `bedrock`.
 
-This module prepares for Ctrl-C before it imports anything else, because imports take most of the time of a short
-command. Without this preparation, Ctrl-C during an import would print a traceback, or the interruption would be lost
-in a callback of Python's import system. After the command has ended, Ctrl-C is ignored, because there is nothing left
-to interrupt.
+Imports take most of the time of a short command. During these imports, Ctrl-C ends the process immediately with exit
+code 130. With Python's default handler, Ctrl-C would print a traceback, or Python could lose the interruption and the
+command would continue.
+
+After the command has ended, Ctrl-C also ends the process immediately with exit code 130.
 """
 
 from __future__ import annotations

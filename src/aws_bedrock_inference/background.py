@@ -1,8 +1,9 @@
-"""Run work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
+"""Run work that cannot be interrupted: DNS look-ups, botocore's renewal of credentials, and requests to a store
+(SQLite, Redis or Valkey).
 
 Each piece of work runs in a separate daemon thread. Therefore a call can stop waiting for the work when the call's
 deadline passes, and the process can exit before the work has ended. asyncio's default executor is not used, because its
-number of threads is small: a few look-ups that never end would block all other users of the executor.
+number of threads is small. If all its threads waited for look-ups that never end, other work could not start.
 """
 
 from __future__ import annotations

@@ -74,10 +74,11 @@ class RoleCredentials(DeferredRefreshableCredentials):
     """The temporary credentials of `role`, from AWS STS in `region`. The botocore session `base` signs the request to
     STS.
 
-    One role can assume the next, as in a chain A, B, C. Two attributes of the credentials of B describe this chain:
+    Roles can form a chain: role A assumes role B, and role B assumes role C. The credentials of B then have two
+    attributes:
 
-    * `principal`: a text that names the roles from the first one to this one, here A and B.
-    * `lead_to`: the credentials of the roles that this role has assumed, here those of C.
+    * `principal`: a text that names the roles of the chain up to B, which are A and B.
+    * `lead_to`: the credentials of the roles that B has assumed, for example those of C.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -100,7 +101,9 @@ class RoleCredentials(DeferredRefreshableCredentials):
 
     def after_fork(self) -> None:
         """In a forked child, replace two locks: the lock of these credentials, and the lock of the credentials that
-        assume the role. A thread of the parent may have held them during the fork.
+        assume the role.
+
+        If a thread of the parent held a lock during the fork, the child's copy of the lock would never be released.
         """
         renew_lock(self)
         renew_lock(self._source)
@@ -218,9 +221,11 @@ def _what_to_check(role: AssumedRole) -> str:
 class _Kept(Locked):
     """A cache of the credentials of roles, so that the sessions of this process share them.
 
-    The credentials of a role are stored in the botocore session with which the role was assumed. When this session is
-    freed, the credentials are freed, too. A global cache would instead hold every session in memory. A session uses
-    megabytes, and some programs create a session for each call.
+    The credentials of a role reference the botocore session that assumed the role. The cache is stored in this session.
+    When the program no longer uses the session, Python frees the session and the credentials.
+
+    A global cache would reference the credentials, and through them every session. No session would then be freed. A
+    session uses megabytes, and some programs create a session for each call.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:

@@ -28,18 +28,19 @@ def is_refusal(fault: Fault) -> bool:
 
 
 def replaced(session: Any, credentials: Any, refused: Any) -> bool:
-    """Return whether `credentials` differ from `refused`, the credentials that AWS refused.
+    """Return True if `credentials` now differ from `refused`, the credentials that AWS refused.
 
-    If both are equal, botocore searches for access keys again, for example in `~/.aws/credentials`. The function writes
-    the keys that botocore finds into `credentials`, so that every client of the botocore `session` uses them.
+    If they are still equal, botocore searches for access keys again, for example in `~/.aws/credentials`. The function
+    writes the keys that botocore finds into `credentials`, so that every client of the botocore `session` uses them.
+    The result is True if these keys differ from the refused keys.
 
-    For two kinds of credentials, botocore does not search again, and the result is False:
+    In the following cases, the function does not search, and returns False:
 
-    * Access keys that the program itself passed, because they have no other source.
-    * Credentials other than access keys, because they renew themselves.
+    * The program itself passed the access keys. Such keys have no other source.
+    * The credentials are not access keys. Such credentials renew themselves.
 
-    If the file with the access keys is missing for a moment, the search can find the credentials of the instance or
-    container instead. The credentials of the instance or container are not used, because they can belong to another
+    If the file with the access keys is missing for a moment, botocore can find the credentials of the instance or
+    container instead. The function ignores these credentials and returns False, because they can belong to another
     account.
 
     Raises botocore's errors if the source of the keys fails.

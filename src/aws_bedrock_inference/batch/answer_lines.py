@@ -48,7 +48,7 @@ def key_of_answer(line: Any) -> str | None:
 
 
 def body_of_answer(line: dict[str, Any]) -> Any:
-    """Return the body of the model's answer from an output line. The body contains the usage."""
+    """Return the body of the model's answer from a line of the output file. The body contains the token usage."""
     if "response" in line:
         return line["response"].get("body") if isinstance(line["response"], dict) else None
     return line.get("modelOutput", line)

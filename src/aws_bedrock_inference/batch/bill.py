@@ -24,11 +24,11 @@ C = TypeVar("C", bound=BaseClient)
 class Bill:
     """The cost of a run, in US dollars. Any thread can call its methods.
 
-    `unknown` is the number of answers of this run whose cost is unknown. Such answers add nothing to `cost` or
-    `total`.
+    `cost` is the sum of the known costs of this run. `unknown` is the number of this run's answers whose cost is
+    unknown.
 
-    Two values about earlier runs are read from the journal. `cost_before` is the sum of their known costs.
-    `unknown_before` is the number of their answers whose cost is unknown.
+    `cost_before` and `unknown_before` are the same two values for all earlier runs. They are read from the journal.
+    `total` is the sum of `cost` and `cost_before`.
     """
 
     def __init__(self) -> None:

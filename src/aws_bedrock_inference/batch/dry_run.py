@@ -74,8 +74,8 @@ class Plan:
 class _Unsent(Pipeline):
     """A pipeline that ends each call before the call is sent, so that a dry run costs nothing.
 
-    A policy that ends each call would not be safe. The user can turn off all policies, and a dry run would then send
-    its calls.
+    A policy could also end each call. But the user can turn off all policies with an environment variable. A dry run
+    would then send its calls. The variable does not turn off this pipeline.
     """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:
@@ -92,7 +92,10 @@ class _Unsent(Pipeline):
 
 
 async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
-    """Read the input, and return the sums of the requests. The journal and the output file do not change."""
+    """Read the input, and return the totals of all requests that a run would send.
+
+    The journal and the output file do not change.
+    """
     plan = Plan()
     pipeline = _Unsent(plan.hear)
     client = AsyncBedrockClient(

@@ -77,7 +77,7 @@ class Intake:
     def close(self) -> None:
         """Stop reading the input, and write all collected records to the journal.
 
-        Otherwise, records from a pipe would be lost, because a pipe cannot be read twice.
+        The next run cannot read a record from a pipe again. If this record were not in the journal, it would be lost.
         """
         self._closed = True
         self.flush()

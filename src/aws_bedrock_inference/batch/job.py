@@ -32,22 +32,28 @@ if TYPE_CHECKING:
 class Job:
     """The options of one run.
 
-    `streamed` selects the records whose answers are received as streams. `timeout` is the total timeout of one record
-    in seconds, including waits and retries. If `timeout` or `concurrency` is None, a default applies.
+    `streamed` is a function that returns True for a record whose answer is received as a stream. `timeout` is the total
+    timeout of one record in seconds, including waits and retries. If `timeout` or `concurrency` is None, a default
+    applies.
 
-    `order` is the order of the output: `arrival` appends each answer when it arrives, `input` writes the file at the
-    end. `on_change` applies if a record has an answer but its request has changed (another model, system prompt or
-    prompt): `refuse` the run, `keep` the answer, or `ask` again. A record whose answer does not fit `schema` is sent
-    again.
+    `order` is the order of the answers in the output file. With `arrival`, each answer is appended when it arrives.
+    With `input`, the answers have the order of the input, and the file is written at the end of the run. A record whose
+    answer does not fit `schema` is sent again, at most twice.
+
+    `on_change` applies if the request of an answered record has changed, for example the prompt. With `refuse`, the run
+    ends with an error. With `keep`, the answer is kept. With `ask`, the record is sent again.
 
     Some faults affect every record, for example expired credentials. `give_up_after` is the maximum number of seconds
     that the run waits for such a fault to end.
 
-    `max_cost` is the maximum cost of this run and of all earlier runs with the same output file, in US dollars. At the
-    end of the run, the policy `dead_letters` stores each failed record as a dead letter. If `pipeline` also contains a
-    `DeadLetter`, only `dead_letters` is used. `brake` returns the reason why the run must stop now, or an empty text.
-    `by` is the deadline for all answers. `jobs` is a service for batch jobs, such as a `BedrockJobClient`. If `by`
-    and `jobs` are set, the run can send the records as a batch job.
+    `max_cost` is the maximum cost of this run and of all earlier runs with the same output file, in US dollars.
+
+    At the end of the run, the policy `dead_letters` stores each failed record as a dead letter. If `dead_letters` is
+    None, the first `DeadLetter` in `pipeline` stores them.
+
+    `brake` is a function that returns the reason why the run must stop now, or an empty text. `by` is the deadline for
+    all answers. `jobs` is a service for batch jobs, such as a `BedrockJobClient`. If `by` and `jobs` are set, the run
+    can send the records as a batch job.
     """
 
     source: Source

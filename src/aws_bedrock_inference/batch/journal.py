@@ -98,7 +98,8 @@ class Journal(JournalReads):
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
         """Store the answers of an output file whose journal is missing, so that their records are not sent again.
 
-        Each item is the id of a record and a line of the file. The requests of these answers are unknown.
+        Each item is the id of a record and a line of the file. The requests of these answers are unknown. Therefore the
+        journal cannot detect that a request has changed, and keeps the answers in any case.
         """
         with self._changing() as database:
             for key, line in lines:
@@ -153,7 +154,10 @@ class Journal(JournalReads):
         return identity(self.path) == self._held.file
 
     def rescue(self) -> None:
-        """If the journal was deleted or renamed, copy it back to its path, unless another file is now at this path."""
+        """If the journal was deleted or renamed, write a copy of it to its path.
+
+        The copy is possible because the run still has the file open. If another file is now at the path, do nothing.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             if not self.path.exists():

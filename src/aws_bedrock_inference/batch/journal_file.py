@@ -45,9 +45,9 @@ def journal_of(output: Path) -> Path:
 class Held:
     """The locked file of a journal. No other run can use the file, not even in this process.
 
-    If a process opens a locked file again and then closes this second descriptor, the operating system releases
-    SQLite's locks on the file (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, the set
-    `_in_use` contains the locked files, and `held` opens none of them again.
+    If a process closes any of its descriptors of a file, the operating system releases all of SQLite's locks on the
+    file (https://www.sqlite.org/howtocorrupt.html, section 2.2). Therefore a locked file must not be opened and closed
+    again. The set `_in_use` contains the locked files of this process, and `held` opens none of them.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:

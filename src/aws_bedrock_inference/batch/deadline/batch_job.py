@@ -160,7 +160,7 @@ class BatchJob:
         await asyncio.to_thread(self._journal.note, **self.noted.facts())
 
     def _moved(self, found: JobStatus) -> Watched:
-        """Return the state of the job, updated with the status `found` from a poll."""
+        """Return the new state of the job. It combines the last known state with `found`, the status from a poll."""
         now, before = self._wall(), self._watched
         status, processed = found["status"], found["processed"]
         return replace(

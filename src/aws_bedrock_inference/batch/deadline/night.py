@@ -49,7 +49,7 @@ NO_SERVICE = "a batch job requires an S3 prefix and a role: --output-s3-uri and 
 
 
 def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
-    """Return the object that observes the deadline of a run, or None if the run has no deadline.
+    """Return the `Night` that carries out a run before its deadline. Return None if the run has no deadline.
 
     Raises `ValueError` for an invalid deadline.
     """
@@ -98,7 +98,10 @@ class Night:
         self._ending = Ending()
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """End the run. Its batch job continues in AWS. The same command later continues the run."""
+        """End the run after Ctrl-C, or after SIGTERM if `terminated` is True. The run's batch job continues in AWS.
+
+        The user can continue the run later with the same command.
+        """
         self._ending = Ending(interrupted=True, terminated=terminated)
         self._intake.wake.set()
 
@@ -129,9 +132,11 @@ class Night:
     ) -> Ending:
         """Wait until the input is read, then choose how the records are sent. If a batch job is chosen, run it.
 
-        The method returns when the batch job has ended, or when it would end too late for the deadline. The caller then
-        sends the remaining records as calls. If the user interrupts the run, the method returns an ending whose `early`
-        is True. The caller then sends nothing.
+        If the job is too slow for the deadline, the method stops the job. The method returns when no more results of
+        the job are expected. The caller then sends the remaining records as calls.
+
+        If the user interrupts the run, the method returns an ending whose `early` is True. The caller then sends
+        nothing.
         """
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:

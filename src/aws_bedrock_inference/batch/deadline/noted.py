@@ -61,7 +61,10 @@ class Noted:
 
 
 def noted_in(facts: Mapping[str, Any]) -> Noted | None:
-    """Return the deadline from the facts of a journal, or None if the journal has no deadline."""
+    """Return the facts about the deadline from `facts`, the values that a journal stores about the run.
+
+    Return None if the run had no deadline.
+    """
     text = facts.get(FACT)
     if not text:
         return None

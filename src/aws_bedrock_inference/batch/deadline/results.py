@@ -36,10 +36,10 @@ def id_in_job(question: Question) -> str:
 
 
 def question_of(record_id: str, journal: JournalReads) -> Question | None:
-    """Return the record of the journal that has the id `record_id` in the batch job.
+    """Return the record whose id in the batch job is `record_id`. The record is read from the journal.
 
-    Return None if there is no such record, for example because the request of the record has changed since the job was
-    created.
+    Return None if no record has this id. For example, the request of a record changes after the job was created. The
+    record then has a new id, because the id contains a digest of the request.
     """
     number = _NUMBER.match(record_id)
     question = journal.question(int(number[1])) if number else None

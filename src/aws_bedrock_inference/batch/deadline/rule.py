@@ -1,4 +1,6 @@
-"""The rule for a batch job with a deadline. It derives the next action from known facts, without a clock or a service.
+"""The rule that decides the next action for a batch job with a deadline. The caller passes the current time and the
+state of the job, so this module reads no clock and sends no request.
+
 If the job is late, calls on demand *take over*: the job is stopped, and the remaining records are sent on demand.
 """
 

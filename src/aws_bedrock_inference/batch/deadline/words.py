@@ -16,6 +16,9 @@ def duration(seconds: float) -> str:
 
 
 def local_time(moment: float, now: float) -> str:
-    """Return a time as text on the clock of this machine. The date is added if it is not today's date."""
+    """Return a time as text in the time zone of this machine, for example `07:30`.
+
+    If the time is on another day than `now`, the text also contains the date, for example `Tue 01 Dec 07:30`.
+    """
     then, today = (datetime.fromtimestamp(time, UTC).astimezone() for time in (moment, now))
     return then.strftime("%H:%M" if then.date() == today.date() else "%a %d %b %H:%M")
