@@ -121,8 +121,8 @@ def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send the request of one dead letter, and return the result. The request is sent whatever the cause of its
-    failure, and even if the letter was redriven or discarded.
+    """Send the request of one dead letter, and return the result. The cause of the failure is ignored. A letter that
+    was redriven or discarded is sent, too.
 
     Raises the exceptions of the client. Raises `ValueError` if another redrive has claimed the letter.
     """

@@ -145,8 +145,8 @@ class DeadLetterQueue:
         return None if record is None else self._letter(record)
 
     def retry_request(self, request_id: str, client: Any) -> Any:
-        """Send the request of a dead letter again, and return the result. The request is sent whatever the cause of its
-        failure, and even if the letter was redriven or discarded.
+        """Send the request of a dead letter again, and return the result. The cause of the failure is ignored. A letter
+        that was redriven or discarded is sent, too.
 
         `client` is a `BedrockClient`, or another client with a method for the request, such as `converse`. Raises
         `ValueError` if the letter does not exist or another redrive has claimed it.
@@ -175,10 +175,10 @@ class DeadLetterQueue:
     ) -> RedriveReport:
         """Send dead letters again, the oldest first. Return a report with the result of each letter.
 
-        At most `limit` letters are sent, and at most `concurrency` at the same time. If `client` is
-        a `BedrockClient`, the calls have the priority `batch`, and use the same quota as its other calls. `dry_run`
-        sends nothing. `on_answer` is called with each answered letter and its answer, in the thread that sent the
-        letter. `filters` are the same as in `page`. The redrive stops after 20 consecutive failures.
+        At most `limit` letters are sent, and at most `concurrency` at the same time. If `client` is a
+        `BedrockClient`, the calls have the priority `batch`, and count against the client's quota. `dry_run` sends
+        nothing. `on_answer` is called with each answered letter and its answer, in the thread that sent the letter.
+        `filters` are the same as in `page`. The redrive stops after 20 consecutive failures.
 
         A letter is refused (not sent) if a person must first fix its cause, such as a missing permission. When the
         cause is fixed, pass the name of the cause in `remedied`. A letter is also refused if it failed in a Region
