@@ -69,7 +69,8 @@ class Prompt(NamedTuple):
     more: Mapping[str, Any] = MappingProxyType({})
 
     def params(self, priority: float) -> dict[str, Any]:
-        """Return Converse's parameters without `modelId`. If the tier is `match`, `priority` determines the tier.
+        """Return Converse's parameters without `modelId`. If the argument `tier` is `match`, the service tier
+        depends on `priority`.
 
         Raises `BadRequestError` for invalid arguments.
         """

@@ -54,8 +54,8 @@ class Routes:
         return route
 
     def refusal(self, route: Route) -> str | None:
-        """Return the reason to refuse calls on `route` without sending them, or None if calls are not refused.
-        `route` must be a result of `find`.
+        """Return the reason to refuse calls on `route` without sending them: AWS's lists do not contain the model.
+        Return None if calls are not refused. `route` is a result of `find`.
         """
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 

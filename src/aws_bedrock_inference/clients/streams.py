@@ -21,7 +21,7 @@ NOTICE = "\n[Stream was interrupted. Retrying...]\n"
 
 
 class _Ending:
-    """The end of a stream: the code that the blocking and the asyncio classes share."""
+    """Base class of the blocking and the asyncio streams. It checks how a stream ended, and creates its answer."""
 
     def __init__(self, call: Call) -> None:
         self.call = call

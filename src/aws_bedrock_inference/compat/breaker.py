@@ -232,7 +232,7 @@ class CircuitBreaker:
             self._change(self.CLOSED)
 
     def _clear_old_failures(self) -> None:
-        """Forget the failures that are older than `failure_window`, except failures that opened the circuit."""
+        """Forget the failures that are older than `failure_window`, but only while the circuit is closed."""
         with self.lock:
             since = self._clock() - self.failure_window
             while self._failures and self._failures[0] < since and self._state == self.CLOSED:

@@ -22,13 +22,13 @@ class TokenBucket:
     """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second. Threads can share
     it.
 
-    A call that has to wait first takes its tokens, and then waits. Example: the bucket is empty and gains 1 token per
+    If a call must wait, it takes its tokens before the wait. Example: the bucket is empty and gains 1 token per
     second. A call for 5 tokens takes them and waits 5 seconds; the bucket now lacks 5 tokens. A second call for 1 token
     therefore waits 6 seconds. A program can set `capacity`, `refill_rate` and `tokens` at any time. A wait that has
     already started does not change.
 
-    The class `TokenBucket` in AWS's documentation also has `lock` and `_refill`. A subclass of that class can use both,
-    and still works if it inherits from this class instead.
+    This class also contains `lock` and `_refill`, because the class `TokenBucket` in AWS's documentation contains them.
+    Subclasses that use `lock` or `_refill` therefore also work with this class as their base class.
 
     Tests can replace the monotonic clock (`clock`), the clock for the time of day (`wall`), and the function that waits
     (`sleep`).

@@ -19,9 +19,10 @@ def handle_aws_error(error: Any) -> str:
 def is_recoverable_error(error: BaseException) -> bool:
     """Return True if the caller should retry soon.
 
-    Return False for a permanent error, and for a call that a client of this package has already retried. Return False
-    also for an unknown error and for an exhausted daily quota. In the last two cases, `handle_aws_error` returns
-    `RETRY_LIMITED` and not `FAIL`, because a call may succeed later.
+    Return False for a permanent error, and for a call that a client of this package has already retried.
+
+    Return False also for an unknown error and for an exhausted daily quota. For these two errors, `handle_aws_error`
+    returns `RETRY_LIMITED` and not `FAIL`, because a later call may succeed.
     """
     return worth_repeating(known_fault(error))
 

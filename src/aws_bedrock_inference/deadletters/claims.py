@@ -1,7 +1,7 @@
 """Claim dead letters, so that only one process at a time sends a letter.
 
 A *redrive* sends letters again. It claims a letter for a limited time (the *lease*), sends the letter, and records the
-result once.
+result. If another redrive has taken over the letter, the result of the first redrive is not recorded.
 
     dead ──claim──► claimed ──answered──► redriven
      ▲                 │
@@ -66,8 +66,8 @@ def owner_name() -> str:
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
     """Claim a dead letter and return its new summary. Return None if another redrive has already claimed it.
 
-    If the letter is in the state `claimed`, its claim must have expired. The new claim replaces the expired claim. The
-    letter's history then records that the previous redrive possibly sent the request.
+    If the letter is in the state `claimed`, the caller must first check that this claim has expired. The new claim then
+    replaces the expired claim. The letter's history records that the previous redrive possibly sent the request.
     """
     now = queue.store.now()
     taken_over = summary.state == "claimed"
@@ -86,8 +86,8 @@ def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) ->
 def release(
     queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
 ) -> bool:
-    """Record the result of a claimed dead letter, and end the claim. Return False if another redrive has taken over the
-    letter.
+    """End the claim of a dead letter, and record the result of sending it: the new `state`, the `answer`, and `entry`
+    in its history. If another redrive has taken over the letter, record nothing and return False.
     """
     ended = replace(
         claimed,
@@ -121,9 +121,10 @@ def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send the request of one dead letter, whatever its state and its cause, and return the result.
+    """Send the request of one dead letter, and return the result. The cause of the failure is ignored. A letter that
+    was redriven or discarded is sent, too.
 
-    Raises the exceptions of the client.
+    Raises the exceptions of the client. Raises `ValueError` if another redrive has claimed the letter.
     """
     check_client(client)
     before, owner = letter.summary, owner_name()
@@ -150,7 +151,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the result of a dead letter that was sent. Return an empty text, or the reason if the store failed.
+    """Record the result of sending a dead letter. Return an empty text, or the reason if the store failed.
 
     No exception is raised, because a failed store must not hide the answer or the failure of the call.
     """

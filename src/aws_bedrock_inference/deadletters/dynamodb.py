@@ -89,7 +89,9 @@ class DynamoLetters:
         self._scans = False
 
     def put(self, record: Record) -> None:
-        """Store a new dead letter. If its content is too large for an item, the content is stored in S3."""
+        """Store a new dead letter. If its content is too large for an item, the content is stored in S3. Raises
+        `StoreUnusable` if no bucket is set for such content.
+        """
         item = item_of(record.summary)
         with self._raising():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
@@ -108,7 +110,10 @@ class DynamoLetters:
             return self._record(answer["Item"]) if "Item" in answer else None
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return dead letters that are in this state, ordered by the time of their first failure."""
+        """Return at most `limit` selected dead letters in this state, ordered by the time of their first failure.
+
+        `LetterStore.page` explains the parameters. If the table has no index, the letters are not ordered.
+        """
         found: list[tuple[Summary, dict[str, Any]]] = []
         with self._raising():
             for item in self._items(state, wanted, limit, after, newest=newest):
@@ -221,9 +226,11 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of dead letters that are in `state`, about `limit` items per request to DynamoDB.
+        """Yield the items of dead letters in the state `state`. If the table has no index, scan the table and yield the
+        items of all states.
 
-        If the table has no index, scan the table and yield the items of all states.
+        A query without filters reads up to `limit` items per request to DynamoDB. A query with filters reads up to
+        1,000 items per request, because the filters can reject most of these items.
         """
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
@@ -285,7 +292,7 @@ class DynamoLetters:
         """Return the attribute that stores `content` in an item.
 
         If `content` has more than `room` bytes, it is stored in S3, and the attribute contains the URI of the S3
-        object.
+        object. If no bucket is set, raise `StoreUnusable` instead.
         """
         if len(content) <= room:
             return {name: {"B": content}}

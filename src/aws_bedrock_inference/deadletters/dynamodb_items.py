@@ -6,7 +6,8 @@ documentation.
 | `id` | S | the key |
 | `state`, `first` | S, N | the keys of the index `by-state` |
 | `version`, `summary` | N, S | the part of the letter that changes: the number of changes, and the summary as JSON |
-| `content`, `answer` | B | the request and its answer; in S3 if `content_at` or `answer_at` exists |
+| `content`, `answer` | B | the request, and its answer |
+| `content_at`, `answer_at` | S | replaces `content` or `answer` if it is stored in S3: the URI of the S3 object |
 | `timestamp`, `cause` | S | for people who read the table |
 | `expires` | N | the time after which a finished letter is deleted |
 """

@@ -2,9 +2,9 @@
 supported.
 
 A value of a type that JSON lacks becomes an object with one field, such as `{"$bytes": "..."}`. The name of the field
-starts with `$`. A caller's own dictionary can have the same form. It is stored inside `{"$object": ...}`, so that
-decoding returns the dictionary unchanged. Some values cannot be restored, such as a file that can be read only once.
-Only the name of their type is stored.
+starts with `$`. A caller's own dictionary can have the same form. Such a dictionary is stored inside
+`{"$object": ...}`, so that decoding does not change it. Some values cannot be restored, such as a file that can be
+read only once. Only the name of their type is stored.
 """
 
 from __future__ import annotations

@@ -48,7 +48,9 @@ class Envelope:
         return self._seal is not None
 
     def redacted(self, value: Any) -> Any:
-        """Return the part of a request or an answer to store. Raises `StoreUnusable` if `redact` fails."""
+        """Pass a request or an answer to `redact`, and return the part that may be stored. If no function `redact` is
+        set, return `value` unchanged. Raises `StoreUnusable` if `redact` fails.
+        """
         if self._redact is None or value is None:
             return value
         try:

@@ -80,8 +80,10 @@ def wanted(
 
 
 def time_of(name: str, value: Any, now: Clock) -> float:
-    """Return the time `value` in seconds since the epoch. Raises `ValueError` if it is not a time; the message
-    contains `name`.
+    """Return the time `value` in seconds since the epoch. `value` is a `datetime`, a number of seconds, ISO 8601, or a
+    duration before the time `now()`, such as `2h`.
+
+    Raises `ValueError` for any other value. The message contains `name`, the name of the argument.
     """
     if isinstance(value, datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()

@@ -94,7 +94,7 @@ class Summary:
 
     @property
     def finished(self) -> bool:
-        """True if the dead letter needs no further action."""
+        """True if the dead letter was redriven or discarded, so that no further action is needed."""
         return self.state in ("redriven", "discarded")
 
     def noted(self, entry: Redriven) -> tuple[Redriven, ...]:
@@ -263,8 +263,8 @@ class Letter:
         }[name]
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys of the dead letter. With this method, `dict(letter)` returns an item as in AWS's
-        documentation.
+        """Return the names of the fields of the dead letter, such as `id` and `request`. `dict(letter)` calls this
+        method, and returns a dictionary with the same fields as in AWS's documentation.
         """
         return (*_MEMBERS, *_RETRIED) if self.summary.history else _MEMBERS
 

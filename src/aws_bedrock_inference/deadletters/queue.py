@@ -83,10 +83,12 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails and there is no exception of the request, the method raises `StoreUnavailable`. There is such
-        an exception if `error` is an exception, or if an `except` block calls the method. If the store fails then, the
-        method returns None and raises nothing, so that the exception of the request is not hidden. The method logs why
-        the request was not stored, and adds the reason as a note to the exception of the request.
+        If the store fails, the method acts in one of two ways:
+
+        * If `error` is an exception, or if an `except` block calls this method, the method returns None. It does not
+          raise a new exception, because the new exception would hide the exception of the request. The method logs why
+          the request was not stored, and adds the reason as a note to the exception of the request.
+        * Otherwise, the method raises `StoreUnavailable`.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -105,8 +107,8 @@ class DeadLetterQueue:
         return self.page(limit, **filters).letters
 
     def page(self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any) -> Letters:
-        """Return the newest dead letters of a state, or of all states with `all`. Pass the returned cursor as `after`
-        to get the next page.
+        """Return a page of the dead letters in the state `state`, or in every state if `state` is `all`. In each state,
+        the newest letter comes first. To get the next page, pass the returned cursor as `after`.
 
         `filters` select by `cause` and `model` (`*` matches any text), `region`, `route` (`MODEL in REGION`) and `tag`
         (`name` or `name=value`). `since` and `until` select by the time of the first failure. A time is a `datetime`,
@@ -119,15 +121,15 @@ class DeadLetterQueue:
     def page_of_summaries(
         self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
     ) -> Summaries:
-        """Return the same page as `page`, but without the content of the dead letters. No key is needed, because only
-        the content is encrypted.
+        """Return the same page as `page`, but without the content of the dead letters. Nothing is decrypted, because
+        summaries are not encrypted.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=False)
         return Summaries([record.summary for record in records], cursor)
 
     def letters(self, *, state: str = "dead", **filters: Any) -> Iterator[Letter]:
-        """Yield all dead letters of a state, or of all states with `all`, the newest first. Only one page of letters is
-        in memory.
+        """Yield the dead letters in the state `state`, or in every state if `state` is `all`. In each state, the newest
+        letter comes first. Only one page of letters is in memory.
         """
         cursor: str | None = None
         while True:
@@ -143,13 +145,14 @@ class DeadLetterQueue:
         return None if record is None else self._letter(record)
 
     def retry_request(self, request_id: str, client: Any) -> Any:
-        """Send the request of a dead letter again, whatever its state and its cause, and return the result.
+        """Send the request of a dead letter again, and return the result. The cause of the failure is ignored. A letter
+        that was redriven or discarded is sent, too.
 
-        `client` is a `BedrockClient`, or another client with the method that sent the request, such as `converse`.
-        Raises `ValueError` if the letter does not exist or another redrive has claimed it.
+        `client` is a `BedrockClient`, or another client with a method for the request, such as `converse`. Raises
+        `ValueError` if the letter does not exist or another redrive has claimed it.
 
-        Raises the exceptions of the client. If the letter was `redriven` or `discarded` before this call, it is then
-        again in this state. Any other letter is then `dead`.
+        If the client raises an exception, this method raises the same exception. A letter that was `redriven` or
+        `discarded` before this call returns to this state. Any other letter becomes `dead`.
         """
         letter = self.get(request_id)
         if letter is None:
@@ -172,10 +175,10 @@ class DeadLetterQueue:
     ) -> RedriveReport:
         """Send dead letters again, the oldest first. Return a report with the result of each letter.
 
-        At most `limit` letters are sent, and at most `concurrency` at the same time. The calls have the priority
-        `batch` and use the client's quota. `dry_run` sends nothing. `on_answer` is called with each answered letter and
-        its answer, in the thread that sent the letter. `filters` are the same as in `page`. The redrive stops after 20
-        consecutive failures.
+        At most `limit` letters are sent, and at most `concurrency` at the same time. If `client` is a
+        `BedrockClient`, the calls have the priority `batch`, and count against the client's quota. `dry_run` sends
+        nothing. `on_answer` is called with each answered letter and its answer, in the thread that sent the letter.
+        `filters` are the same as in `page`. The redrive stops after 20 consecutive failures.
 
         A letter is refused (not sent) if a person must first fix its cause, such as a missing permission. When the
         cause is fixed, pass the name of the cause in `remedied`. A letter is also refused if it failed in a Region
@@ -219,7 +222,9 @@ class DeadLetterQueue:
         return True
 
     def stats(self, **filters: Any) -> Stats:
-        """Return the counts of letters by state, and of dead letters by cause and model."""
+        """Return the counts of the letters by state. The letters in the state `dead` are also counted by cause and by
+        model.
+        """
         return counted(self._summaries(wanted(self.store.now, **filters)))
 
     def keep(self, letter: Letter) -> Summary:

@@ -184,6 +184,9 @@ class Redrive:
     def _has_room(self) -> bool:
         """Wait until another dead letter can be sent, and return True. Return False if the redrive has reached its
         limit or has stopped, so that no further letter may be sent.
+
+        The method waits while `concurrency` calls are in flight. It also waits while the calls in flight can reach the
+        limit. Example: the limit is 100, 98 letters were sent or failed again, and 2 calls are in flight.
         """
         while True:
             self._collect(everything=False)

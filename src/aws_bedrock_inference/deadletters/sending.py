@@ -1,4 +1,6 @@
-"""Send the request of a dead letter again, with the client's method for the letter's operation."""
+"""Send the request of a dead letter again, with a client method that returns the complete answer: `invoke`, `converse`
+or `invoke_model`.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def region_of(client: Any) -> str:
 
 def batch_client(client: Any) -> Any:
     """Return a client that sends with the priority `batch`, and shares the connections, quota and circuit of `client`.
-    Raises `ValueError` for an asynchronous client.
+
+    A client of another package, such as boto3, has no priorities and is returned unchanged. Raises `ValueError` for an
+    asynchronous client.
     """
     check_client(client)
     if not is_number(getattr(client, "priority", None)):

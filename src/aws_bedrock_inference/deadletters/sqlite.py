@@ -87,7 +87,10 @@ class SqliteLetters:
         return None if row is None else self._record(row)
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return dead letters that are in this state, ordered by the time of their first failure."""
+        """Return at most `limit` selected dead letters in this state, ordered by the time of their first failure.
+
+        `LetterStore.page` explains the parameters.
+        """
         conditions, values = _conditions(wanted)
         if after is not None:
             conditions.append(f"(first, id) {'<' if newest else '>'} (?, ?)")
@@ -121,9 +124,12 @@ class SqliteLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the lease of a claimed dead letter has expired.
 
-        Usually, the lease expires when the clock of the machine reaches the time `summary.until`. But if a lease of
-        1,000 s still has 4,600 s left, the clock was set back. In this case, the time is measured with a monotonic
-        clock: the lease expires if the claim does not change for 1,000 s.
+        Usually, the lease expires when the clock of the machine reaches the time `summary.until`.
+
+        But the clock can be set back during the lease. Example: immediately after the start of a lease of 1,000 s, the
+        clock is set back by 3,600 s, so 4,600 s remain until `summary.until`. In such a case, this process measures the
+        time with a monotonic clock. The first call of this method returns False. A later call returns True if the claim
+        has not changed for 1,000 s since the first call.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))

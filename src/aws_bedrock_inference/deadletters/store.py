@@ -20,7 +20,11 @@ _SCHEMES = ("sqlite", "dynamodb")
 
 
 class Record(NamedTuple):
-    """A dead letter as a store holds it. In a page of summaries, `content` is empty."""
+    """A dead letter in the form in which stores receive and return it.
+
+    `content` is the request and its failure, as bytes. A page with `whole=False` contains only summaries, so `content`
+    is empty in its records.
+    """
 
     summary: Summary
     content: bytes = b""
@@ -89,7 +93,8 @@ class LetterStore(Protocol):
 
 
 def open_letters(named: Any) -> LetterStore:
-    """Return the store for `named`: a store, the name of a DynamoDB table, a URL, or a `Path` to a file.
+    """Open the store with the name `named`: the name of a DynamoDB table, a URL, or a `Path` to a file. If `named` is
+    already a store, return it.
 
     Raises `ValueError` for any other value, and `StoreUnusable` for a file that cannot be used.
     """
