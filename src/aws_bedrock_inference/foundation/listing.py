@@ -70,8 +70,10 @@ class InferenceProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A request to AWS about models or access that failed. `permission` is the permission that the request needs.
-    `denied` is True if AWS denied this permission. `reason` describes the failure in words.
+    """A failed request to AWS for models, inference profiles or the account's access to a model.
+
+    `permission` is the permission that the request needs. `denied` is True if AWS denied this permission. `reason`
+    describes the failure in words.
     """
 
     permission: str
@@ -131,8 +133,10 @@ class Listing:
         return None
 
     def is_young(self, now: float) -> bool:
-        """Return whether the lists of models and profiles were read within the last 24 hours. If older lists do not
-        contain a model, AWS may have added the model since.
+        """Return whether the lists of models and profiles were read within the last 24 hours.
+
+        If lists of this age do not contain a model, the model does not exist in the Region. If older lists do not
+        contain a model, it can still exist, because AWS may have added the model after the lists were read.
         """
         return 0 <= now - self.at < A_DAY
 

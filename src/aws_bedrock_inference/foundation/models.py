@@ -113,10 +113,14 @@ class Models(Locked):
         """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        Each call of this method requests the account's access from AWS. If the model requires a use-case form, the
-        method also requests whether the account has submitted the form. If the model accepts only some data-retention
-        modes, it also requests the account's mode. The other facts come from the lists of models and profiles. If the
-        caller has no permission to read these lists, AWS is queried for this one id.
+        Each call of this method reads these facts from AWS, unless the id does not exist:
+
+        * whether the account has access to the model;
+        * whether the account has submitted the use-case form, if the model requires this form;
+        * the account's data-retention mode, if the model accepts only some modes.
+
+        The other facts come from the lists of models and profiles. If the lists do not show whether the id exists, AWS
+        is queried for this one id. This is the case, for example, if the caller has no permission to read the lists.
         """
         name = str(id)
         listing = self.listing()
@@ -235,10 +239,12 @@ class Models(Locked):
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _listed(self, name: str, listing: Listing) -> bool | None:
-        """Return False if the id `name` certainly does not exist in the Region, and None if this is unknown. The result
-        is used only if neither the list of models nor the list of profiles contains the id.
+        """Return False if the id `name` certainly does not exist in the Region, and None if this is unknown.
 
-        The result is False if both lists could be read and are less than 24 hours old. For an ARN, it is always None.
+        The caller uses the result only if neither the list of models nor the list of profiles contains the id. If both
+        lists were read within the last 24 hours, such an id does not exist. If the lists are older, AWS may have added
+        the id after they were read, so the result is None. The result for an ARN is also None, because an ARN can name
+        a resource that is in neither list.
         """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

@@ -31,9 +31,9 @@ def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None
     that the request requires of a model). Return None if `listing` shows no reason. The reason is a clause without a
     full stop, such as `MODEL does not support images in REGION`.
 
-    `now` is the current time in seconds since the epoch. If the lists of models and profiles are less than 24 hours old
-    and do not contain the model, this is the reason. Without `now`, the age of the lists is unknown. A missing model is
-    then no reason, because AWS may have added the model after the lists were read.
+    If the lists of models and profiles do not contain the model, this is a reason only if the lists are less than 24
+    hours old. If they are older, AWS may have added the model after they were read. `now` is the current time in
+    seconds since the epoch. Without `now`, the age of the lists is unknown, so this reason is never returned.
     """
     name = str(model_id)
     if now is not None and listing.is_young(now) and listing.lacks(name):

@@ -147,8 +147,8 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Wait while this process runs the job, that is, while it sends the job's records on demand. If this process
-        does not run the job (for example, a job of AWS), return immediately. Call this method before the program ends.
+        """Wait while this process runs the job, that is, while it sends the job's records on demand. If AWS or another
+        process runs the job, return immediately. Call this method before the program ends.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 

@@ -125,8 +125,8 @@ class JobChecks:
         )
 
     def _may_write(self, place: S3Location) -> str:
-        """Return a sentence about the problem if the caller cannot write to `place`. The check starts an upload and
-        aborts the upload, so no object remains.
+        """Return a sentence about the problem if the caller has no permission to write to `place`. Otherwise, return an
+        empty text. The check starts an upload and aborts the upload, so no object remains.
         """
         key = f"{place.key}{_PROBE}"
 

@@ -199,8 +199,10 @@ class BedrockJobClient(Jobs):
         return self._groups.create(self._output, order.token, parts)
 
     def _created(self, order: Order, place: Callable[[], str], given_input: S3Location | None = None) -> str:
-        """Return the id of the job with the parameters `order`. If no such job exists, check the job, upload its input
-        with `place`, and create the job.
+        """Return the id of the job with the parameters `order`.
+
+        If this job does not exist yet, check its role, its model and its buckets. Then upload its input with `place`,
+        and create the job.
         """
 
         def checked_place() -> str:
@@ -210,7 +212,9 @@ class BedrockJobClient(Jobs):
         return self._submit(order, checked_place)
 
     def _check(self, order: Order, given_input: S3Location | None = None) -> None:
-        """Raise `ValueError` if AWS would accept the job and report it as failed later."""
+        """Raise `ValueError` for a job with a known problem, such as a role that Bedrock cannot assume. Without this
+        check, AWS would accept the job, and report it as failed minutes later.
+        """
         if not order.role_arn:
             raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock can assume")
         models = Models(self._session, region_name=self.region_name, endpoint_url=self._endpoint_url)

@@ -47,8 +47,10 @@ class Order:
     `token` and `name` are those of the first job for this content. If that job fails or is stopped, the token of the
     second job ends with `-attempt-2`, and its name with `-2`.
 
-    If the caller has set the token, `content` is a digest of the records. It shows whether the same token is used for
-    different records. Otherwise `content` is empty, because different records then have different tokens.
+    If the caller has set the token, `content` is a digest of the model, the records and the output URI. If two jobs
+    have the same token and different digests, the caller has used the token for different content.
+
+    If the caller has set no token, `content` is empty, because the token itself is then such a digest.
     """
 
     model_id: str
@@ -84,9 +86,10 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order for the job with this number. Job 1 is the first job for this content; its order is this
-        order itself. If job 1 fails or is stopped, job 2 replaces it. The token of job 2 ends with `-attempt-2`, and
-        its name with `-2`.
+        """Return the parameters of job `number` for this content.
+
+        Job 1 has the parameters in this object. If job 1 fails or is stopped, job 2 replaces it. The token of job 2
+        ends with `-attempt-2`, and the name of job 2 ends with `-2`. The other parameters are the same.
         """
         if number == 1:
             return self
@@ -161,11 +164,13 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return two values: the existing job for this order, and a number.
+        """Return two values: the existing job for this order, and a count.
 
-        The job has the order's token, or a token that starts with it and ends with `-attempt-` and a number. The job is
-        running or has completed. If no such job exists, the first value is None. The second value is then the number
-        of failed and stopped jobs with these tokens. For example, after 2 failed jobs, the next job is job 3.
+        The existing job is running or has completed. Its token is the order's token, or the order's token followed by
+        `-attempt-` and a number. If such a job exists, ignore the count.
+
+        If no such job exists, the first value is None. The count is then the number of failed and stopped jobs with
+        these tokens. For example, if jobs 1 and 2 failed, the count is 2, and the caller creates job 3.
         """
         ended = 0
         for job in self._with_token(order):

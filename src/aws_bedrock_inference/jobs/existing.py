@@ -91,9 +91,9 @@ class Jobs:
         """Return the current status of the job. The result contains a `status` such as `COMPLETED`, the `error`, the
         numbers of records, and the times of the job (see `JobStatus`).
 
-        A process that runs a job on demand changes the job's state in S3 every 10 s. If the calls of this method find
-        the same state for 60 s, that process has probably died, and this process continues the job. `take_over=False`
-        prevents this.
+        While a process runs a job on demand, it changes the job's state in S3 every 10 s. If several calls of this
+        method find the same state for 60 s, the process that ran the job has probably died. The process that calls
+        this method then continues the job. `take_over=False` prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -141,14 +141,15 @@ class Jobs:
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """Wait while this process runs the job, that is, while it sends the job's records on demand. If this process
-        does not run the job (for example, a job of AWS), return immediately. Call this method before the program ends.
+        """Wait while this process runs the job, that is, while it sends the job's records on demand. If AWS or another
+        process runs the job, return immediately. Call this method before the program ends.
         """
         self._local.finish(job_id)
 
     def completed(self, job: JobStatus, dead_letters: DeadLetterQueue | None = None) -> JobResult:
-        """Return the result of `job`, the status of a job that has ended. Raises `JobFailed` if the job failed, expired
-        or was stopped.
+        """Return the result of a job that has ended. `job` is the status of this job.
+
+        Raises `JobFailed` if the job failed, expired or was stopped.
         """
         check_completed(job)
         return self._result(job, dead_letters)

@@ -134,8 +134,8 @@ class Groups:
     def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
         """Create the jobs of the group that do not exist yet, and return the group.
 
-        If the account's quota of jobs is reached after the first job, the other jobs are created later. If the quota
-        refuses the first job, the error is raised, because the group then has no job that could be waited for.
+        If AWS refuses a job because the account has reached its quota of jobs, a later call creates the remaining jobs.
+        If AWS refuses the first job, raise AWS's error, because the group then has no job to wait for.
         """
         for number, part in enumerate(stored.value["parts"]):
             if part["job"] is not None or stored.value["stop"]:
@@ -190,8 +190,10 @@ class Groups:
 
 
 def _content(group: dict[str, Any]) -> str:
-    """Return the digest of the records of a group. The digest shows whether a caller's token was used for different
-    records. It is empty if the caller set no token, because different records then have different tokens.
+    """Return the digest of a group's model and records. If two groups have the same token and different digests, the
+    caller has used the token for different content.
+
+    If the caller has set no token, return an empty text, because the token itself is then such a digest.
     """
     return str(group["parts"][0]["order"].get("content", ""))
 

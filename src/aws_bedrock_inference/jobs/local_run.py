@@ -67,7 +67,7 @@ class LocalRun:
     def over(self) -> None:
         """Run the job to its end.
 
-        An error of S3 or of the client is logged and ends the run. The next process continues the job.
+        An error of S3 or of the client is logged and ends this run. The job continues when a process waits for it.
         """
         try:
             self._ask_missing()
@@ -120,12 +120,12 @@ class LocalRun:
         return sum(1 for _ in self._parts()) >= records
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
-        """Send a record and store its result. Return True if the result is an answer, and False if the result is an
-        error.
+        """Send a record and store its result. Return True if the result is an answer, and False if it is an error.
 
-        Return None if no result was stored. One possible reason is that no more records may be sent, for example
-        because the job was stopped. The other reason is a fault that affects every record, such as a missing
-        permission.
+        Return None if no result was stored. This has one of two causes:
+
+        * This run must send no more records, for example because a caller stopped the job.
+        * A fault affects every record, for example a missing permission.
         """
         if not self._may_continue():
             return None

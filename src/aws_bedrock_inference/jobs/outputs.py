@@ -57,10 +57,11 @@ class Outputs:
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an unused output line with this body and any id. Return None if there is no such line.
+        """Return an unused output line with this body. Return None if no unused line has this body.
 
-        This method finds the output of a record without an id. Call it only after all records with ids have their
-        outputs. An earlier call could return the output of a record with an id.
+        This method finds the output of a record without an id. AWS generates an id for the output line of such a
+        record, so only the body identifies this line. Call the method only after all records with ids have their
+        outputs, because an earlier call could return the output of a record with an id.
         """
         if self._alike is None:
             self._alike = {}
@@ -102,7 +103,10 @@ class Outputs:
 
 
 def id_of(line: dict[str, Any]) -> str | None:
-    """Return the id of a line as text. Return None if the line has no id; in this case AWS generates an id."""
+    """Return the id of a line as text. Return None if the line has no id.
+
+    If a line of the input has no id, AWS generates an id for its output line.
+    """
     record_id = line.get("recordId")
     return None if record_id is None else str(record_id)
 

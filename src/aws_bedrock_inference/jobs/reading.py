@@ -75,8 +75,10 @@ class Records:
             )
 
     def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
-        """Return the result for a record without an output line: a `JobRecord` with an error. Raises `OSError` if the
-        job has no output line at all, but AWS counts records with an output.
+        """Return a `JobRecord` with an error, for a record of the input that has no output line.
+
+        Raises `OSError` if the output contains no lines, although AWS reports that records of the job succeeded. In
+        this case, the output was removed or moved.
         """
         job = self._job
         if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:
@@ -89,7 +91,7 @@ class Records:
         )
 
     def _lines(self, location: S3Location | None, suffix: str) -> Iterator[dict[str, Any]]:
-        """Yield the lines of all files at `location` whose names end with `suffix`."""
+        """Read each file at `location` with a name that ends with `suffix`, and yield the lines of the file."""
         for item in listed(self._s3, location) if location is not None else ():
             if item.location.key.endswith(suffix):
                 with opened(self._s3, item) as file:
