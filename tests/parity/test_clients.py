@@ -87,6 +87,5 @@ def test_the_streaming_client_has_the_members_of_the_client() -> None:
 
 def test_both_classes_have_the_same_docstring() -> None:
     blocking, awaited = (inspect.getdoc(kind) or "" for kind in (BedrockClient, AsyncBedrockClient))
-    assert " ".join(blocking.split()).replace(
-        "Threads can share it.", "Tasks of one event loop can share it."
-    ) == " ".join(awaited.split())
+    shared = "All tasks of a process can share it, also if they run in several event loops."
+    assert " ".join(blocking.split()).replace("Threads can share it.", shared) == " ".join(awaited.split())

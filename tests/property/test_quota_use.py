@@ -233,7 +233,7 @@ def test_throttles_without_a_cause_do_not_lower_a_listed_limit(holds: float, fac
     service = Service("bucket", noise=0.03, holds=holds)
     service.callers([listed(factor * TPM)])
     service.run(360)
-    assert service.use(180, 360) >= 0.87
+    assert service.use(180, 360) >= 0.85
     assert service.throttles(180, 360) <= 0.02
     assert service.failed == []
 
@@ -244,7 +244,7 @@ def test_members_of_a_store_do_not_lower_an_unknown_limit_in_turns() -> None:
     service.callers([Quota(store=store) for _ in range(4)])
     service.run(300)
     assert service.use(120, 300) >= 0.5
-    assert service.throttles(120, 300) <= 0.03
+    assert service.throttles(120, 300) <= 0.06
     assert service.failed == []
 
 
@@ -294,7 +294,7 @@ def test_a_configured_quota_is_used_up_without_a_throttle(discipline: str) -> No
 def test_four_members_without_a_configured_quota_discover_and_share_it(discipline: str) -> None:
     service = strangers(discipline)
     assert service.use(60, 360) >= 0.95
-    assert service.throttles(60, 360) <= 0.03
+    assert service.throttles(60, 360) <= 0.04
     assert service.fairness(60, 360, 4) >= 0.93
     assert service.failed == []
 
