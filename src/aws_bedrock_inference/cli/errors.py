@@ -53,9 +53,9 @@ _Places = dict[str, dict[str, list[str]]]
 def _of_service(service: str | None, places: _Places) -> _Places:
     """Return the errors of a service, or all errors if `service` is None.
 
-    If the catalogue has errors that only this service returns, return these errors. Otherwise, return common errors,
-    which every service can return. For a few services, such as `iam` and `sts`, the catalogue names the common errors
-    that concern the service. For these services, return no other errors.
+    If the catalogue has errors of this service, return these errors. Otherwise, return the common errors, which every
+    service can return. For a few services, such as `iam` and `sts`, the catalogue selects some of the common errors.
+    For these services, return only the selected errors.
     """
     if service is None:
         return places
@@ -116,7 +116,7 @@ def _print_place(console: Console, place: str, causes: dict[str, list[str]]) -> 
 
 
 def _by_place() -> _Places:
-    """Return the causes of each service, and the error codes of each cause."""
+    """Return all errors in the catalogue: for each service its causes, and for each cause its error codes."""
     places: _Places = defaultdict(lambda: defaultdict(list))
     for entry in catalogue().entries:
         for slug in dict.fromkeys(each.cause.slug for each in entry.meanings()):

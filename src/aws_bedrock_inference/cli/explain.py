@@ -275,7 +275,10 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _aws_description(known: Explanation) -> str:
-    """Return AWS's own description of an error. It is printed for errors that the catalogue does not describe."""
+    """Return the description of an error from AWS's API descriptions, or an empty text.
+
+    The result is empty if the catalogue of this package describes the error, or if AWS has no description of it.
+    """
     if known.cause != "modelled":
         return ""
     facts = modelled(known.code, known.service or None, fresh=False)

@@ -37,8 +37,8 @@ def invoke(
     PROMPT is the text, or - for standard input. With --json, the command prints the text, the stop reason, the usage
     and the attempts.
 
-    Write --simulate after the prompt, as in "Hello" --simulate, because a word after --simulate is read as the name of
-    a scenario. Before the prompt, write the name with =, as in --simulate=calm "Hello".
+    A word after --simulate is read as the name of a scenario, not as the prompt. Therefore, write either
+    "Hello" --simulate or --simulate=calm "Hello".
     """
     as_json = as_json or output == "json"
     if stream and as_json:

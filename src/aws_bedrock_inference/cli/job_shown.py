@@ -79,7 +79,7 @@ def _row(job: JobStatus) -> tuple[str, ...]:
 
 def record_line(record: JobRecord) -> str:
     """Return a record as a line of JSON with the fields of AWS's output. If the record failed, the field `error` also
-    contains the cause, the decision and the advice.
+    contains the cause of the error, whether to retry (`decision`), and what to do (`advice`).
     """
     line: dict[str, Any] = {"recordId": record.record_id, "modelInput": record.input}
     if record.error is None:

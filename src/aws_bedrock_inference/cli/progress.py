@@ -238,7 +238,7 @@ def clock_time(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """Return an estimated duration as text. Long durations are rounded to larger units than short ones."""
+    """Return an estimated duration as rounded text, such as `about 20 s`, `about 2.5 min` or `about 2.5 h`."""
     _, step, unit, name = next(row for row in _PRECISION if seconds < row[0])
     return f"about {max(1, round(seconds / step)) * step / unit:g} {name}"
 

@@ -186,8 +186,8 @@ def _shared_and_used(
 ) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
     """Return the shared quotas, the usage that CloudWatch counted, and the errors that occurred while these were read.
 
-    The shared quotas are read if `store` is set, and the usage is read if `usage` is True. `rows` are the selected
-    rows of the table, or None for all rows.
+    The shared quotas are read if `store` is set, and the usage is read if `usage` is True. `rows` are the rows of
+    `table` that the user selected, or None for all rows. The results contain only the models of these rows.
     """
     shared, used, troubles = None, None, []
 

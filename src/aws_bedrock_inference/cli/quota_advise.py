@@ -1,5 +1,7 @@
-"""`bedrock quota advise`: recommend a value for max_tokens from the lengths of past answers, and a pool with a larger
-quota.
+"""`bedrock quota advise`: recommend a value for max_tokens from the lengths of past answers.
+
+The command also names the pools of the model that have a larger quota. A pool is one of the separate quotas of a model:
+on-demand, geographic or global.
 """
 
 from __future__ import annotations
@@ -199,7 +201,10 @@ def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
 
 
 def _beyond_pools(table: QuotaTable) -> Iterator[str]:
-    """Yield lines about the quota that all models in the Region share, and about how to request an increase."""
+    """Yield a line about the quota of tokens per day, and a line about how to request an increase.
+
+    All models in the Region share the quota of tokens per day. The first line is omitted if its value is unknown.
+    """
     daily = table.cross_model
     if daily is not None and daily.value is not None:
         yield f"Tokens per day: {daily.value:,.0f}, weighted by price. {quota_facts()['cross_model']['text']}"
@@ -207,9 +212,10 @@ def _beyond_pools(table: QuotaTable) -> Iterator[str]:
 
 
 def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
-    """Yield lines about the pools of the model that have a larger quota than the current pool.
+    """Yield a line for each other pool of the model that has a larger quota than the pool `known.pool`.
 
-    Each pool is a separate quota. A client that uses two pools can use the sum of their quotas.
+    A pool is one of the separate quotas of a model: on-demand, geographic or global. A client that uses two pools can
+    use the sum of their quotas.
     """
     mine = table.limits(known.model, known.pool)
     for pool, called in _CALLED.items():

@@ -49,7 +49,7 @@ def exit_code(tally: Tally, ending: Ending) -> int:
     * The run stopped because every call fails, for example because access is denied or the maximum cost is reached.
     * The run stopped for another reason, for example because a file could not be written.
     * Lines of the input are not valid records.
-    * Records failed, or the quota was not shared with other processes at the end.
+    * Records failed, or at the end of the run the store of the shared quota was not available.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED
@@ -132,9 +132,9 @@ def _cost(job: Job, bill: Bill) -> Iterator[str]:
 def _reconciled(tally: Tally) -> Iterator[str]:
     """Yield lines that count the records of this run and of the earlier runs together.
 
-    The first line of the summary counts only the records that this run answered. The line with the counts of all runs
-    follows in two cases: if records failed in an earlier run, or if records have neither an answer nor an error.
-    Another line counts the records that were in flight when an earlier run was killed.
+    The first line of the summary counts only the records that this run answered. This function adds the counts of all
+    runs in two cases: if records failed in an earlier run, or if records have neither an answer nor an error. It also
+    adds the number of records that were in flight when an earlier run was killed.
     """
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)

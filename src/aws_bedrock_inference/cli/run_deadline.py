@@ -86,8 +86,11 @@ def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, An
 def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
     """Yield the lines about the deadline in the summary of a run.
 
-    If the run ended early, the only possible line states that a batch job of the run continues. Otherwise, the lines
-    state how many records the batch job answered, and how long before or after the deadline the run ended.
+    If the run ended early, yield at most one line: it states that the batch job of the run continues in AWS. If no
+    batch job continues, yield no line.
+
+    If the run did not end early, the lines state how many records the batch job answered, and how long before or after
+    the deadline the run ended.
     """
     course = tally.course
     if course is None:

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 
 class Stderr:
-    """The current standard error. After the first write error, all further text is dropped."""
+    """A wrapper of `sys.stderr`. After the first write error, it drops all further text."""
 
     def __init__(self) -> None:
         self._stream: TextIO | None = sys.stderr

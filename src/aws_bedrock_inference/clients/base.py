@@ -93,9 +93,10 @@ class BaseClient:
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Turn this object into a separate client. `sibling` has just created it as a copy of another client.
+        """Turn this copy of a client into a separate client.
 
-        From now on, this client sends its calls through `pipeline` and passes its events to `hear`.
+        The function `sibling` copies a client, and then calls this method of the copy. From now on, the copy sends its
+        calls through `pipeline` and passes its events to `hear`.
         """
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
@@ -146,11 +147,11 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow (the plan of the call) that produces the complete answer to `call`.
+        """Return the flow that produces the complete answer to `call`. A flow is a generator of the steps of a call.
 
         If `stream` is True, the service sends the answer as a stream, and the client collects it. If `stream` is False,
-        the service sends the answer in one piece. If `stream` is `auto`, the client streams answers that can be long
-        (see `Safer`).
+        the service sends the answer in one piece. If `stream` is `auto`, the client uses a stream for each answer that
+        can have 1,000 tokens or more (see `Safer`).
         """
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)

@@ -77,8 +77,8 @@ class BedrockClient(BaseClient):
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
-        * `timeout`: seconds limit this whole call, instead of the client's seconds. A `Timeout` limits each attempt of
-          this call, instead of the client's `Timeout`.
+        * `timeout`: the maximum number of seconds for this whole call, including waits and retries, or a `Timeout`
+          with limits for each attempt. A limit that is not set here is the client's limit.
         * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota, the
           tenants share the quota equally, regardless of how many calls each tenant has.
         * `pin`: names a conversation that stays on one route (model, Region and account) while that route is healthy.
@@ -135,8 +135,8 @@ class BedrockClient(BaseClient):
         * `on_interrupt`: states what happens instead of `StreamBroken`. With `"restart"`, the stream yields a notice
           and then a complete new answer. With `"continue"`, the model receives the text that arrived, and continues
           this text (see `Resume`).
-        * `timeout`: seconds limit this whole call with its whole stream, instead of the client's seconds. A `Timeout`
-          limits each attempt of this call, instead of the client's `Timeout`.
+        * `timeout`: the maximum number of seconds for this whole call, including waits, retries and the whole stream,
+          or a `Timeout` with limits for each attempt. A limit that is not set here is the client's limit.
 
         After the end, `reply` on the stream has the usage and the stop reason.
         """
@@ -197,10 +197,12 @@ class BedrockClient(BaseClient):
         model is loaded.
 
         The client sends a test call with one output token. While the model cannot be called, the client repeats the
-        test call: after 15 minutes for an agreement, and after 5 to 60 seconds for a model that is loading. AWS
-        documents these times. Before each wait, the client emits `ReadinessAwaited`. The test calls bypass all
-        policies. If the model still cannot be called after `timeout` seconds, the exception of the last test call is
-        raised. An error that waiting cannot fix is raised immediately.
+        test call. If the access agreement is not complete, the client waits 15 minutes before the next test call. If
+        an imported model is not loaded, the client waits 5 to 60 seconds. AWS documents these times. Before each wait,
+        the client emits `ReadinessAwaited`. The test calls bypass all policies.
+
+        If the model still cannot be called after `timeout` seconds, the exception of the last test call is raised. An
+        error that waiting cannot fix is raised immediately.
         """
         seconds = checked(timeout)
         call = self._probe_call()

@@ -44,7 +44,7 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Send `call`, a call of CountTokens, with the function `step`, and return the outcome.
+        """Send the CountTokens call `call` and return its outcome. The function `step` sends the request.
 
         If CountTokens accepts no id of the model, the outcome contains an estimate.
         """
@@ -80,8 +80,8 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember that the id `counted` is sent to CountTokens instead of the id `given`. `counted` is None if
-        CountTokens accepts no id of the model. Return False if this object remembered the same before, otherwise True.
+        """Store the id `counted`, which is sent to CountTokens instead of the id `given`. `counted` is None if
+        CountTokens accepts no id of the model. Return False if the same ids were already stored, otherwise True.
         """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
@@ -96,8 +96,11 @@ def _not_counted(refused: Fault, *, own: bool) -> bool:
     """Return True if the error `refused` shows that CountTokens does not accept the id that was sent.
 
     `own` is True if the caller passed the id that was sent. `own` is False if the caller passed a profile, and the
-    client sent the id of the model behind the profile. The caller may be able to call the profile, but not the model
-    itself. If `own` is False, the result is therefore also True for errors such as denied access or an unknown model.
+    client sent the id of the model behind the profile.
+
+    Some callers have the permission to call a profile, but not the model behind the profile. If the client sends the id
+    of this model, AWS denies access. Therefore, if `own` is False, the result is also True for errors such as denied
+    access or an unknown model.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

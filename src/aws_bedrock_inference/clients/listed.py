@@ -45,9 +45,10 @@ class Listed:
         """Return the reason to refuse a call of the model `name` without sending it. Return None if the call can be
         sent.
 
-        The call is refused only if the stored lists do not contain the model, and were read within the last 24 hours.
-        If older lists do not contain the model, the call is sent, and one warning is logged. If the last day of the
-        model is at most 90 days away or has passed, one `EndOfLifeWarning` is emitted.
+        If the stored lists do not contain the model, the age of the lists decides. If the lists are less than 24 hours
+        old, the call is refused. If the lists are older, the call is sent, and one warning is logged.
+
+        If the last day of the model is at most 90 days away or has passed, one `EndOfLifeWarning` is emitted.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)
@@ -77,8 +78,10 @@ class Listed:
         )
 
     def _last_day(self, base: str, listing: Listing | None) -> date | None:
-        """Return the last day on which a model can be called. The date comes from the list of the Region. If the list
-        has no date, the date comes from AWS's documentation.
+        """Return the last day on which a model can be called, or None if no last day is known.
+
+        If the stored list of the Region's models contains the lifecycle of the model, the date comes from this list.
+        Otherwise, the date comes from AWS's documentation.
         """
         model = listing.find(base) if listing is not None else None
         if isinstance(model, FoundationModel) and model.lifecycle:

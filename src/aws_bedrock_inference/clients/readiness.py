@@ -29,9 +29,7 @@ def checked(timeout: float) -> float:
 
 
 def ready(call: Call, clock: Clock, timeout: float) -> Flow:
-    """Send `call` repeatedly until it succeeds, until it fails permanently, or until `timeout` seconds have passed.
-    When `timeout` has passed, one last attempt is sent.
-    """
+    """Repeat `call` until it succeeds or fails permanently. After `timeout` seconds, send it for the last time."""
     started = clock()
     tries = 0
     while True:
@@ -66,7 +64,8 @@ def _pause(fault: Fault, tries: int) -> float:
     """Return the seconds to wait before the next attempt.
 
     If the answer of AWS states a wait, return this wait. Otherwise, return the wait that AWS documents for the cause of
-    the fault. If AWS documents no wait either, return an exponential backoff according to `fault.hint`.
+    the fault. If AWS documents no wait either, return an exponential backoff of at least 1 second. `fault.hint`
+    contains the first and the longest wait of this backoff. `tries` is the number of earlier waits.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))

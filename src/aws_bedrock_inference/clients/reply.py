@@ -28,9 +28,10 @@ class Reply:
     members of boto3's `converse` response.
 
     `stop_reason` shows whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
-    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). `stop_reason` is the service's
-    value, even if boto3 does not list the value. `text` is the text of all blocks, with and without citations. It is
-    `""` if there is no text.
+    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). `stop_reason` can be a new value
+    of the service that boto3 does not document yet.
+
+    `text` joins the texts of all blocks, without the sources that they cite. It is `""` if no block contains text.
 
     The numbers in `usage` are 0 if the service reported no usage. They are also 0 for an answer from a cache, because
     this answer cost nothing. The usage of the original answer is then in `reply["usage"]`.
@@ -71,7 +72,7 @@ class Reply:
 
     @property
     def seams(self) -> tuple[Seam, ...]:
-        """The places in the answer where the stream broke and another request continued the answer."""
+        """One `Seam` for each place in the answer where the stream broke and another request continued the answer."""
         return self.made.seams
 
     @property
@@ -99,9 +100,9 @@ class Reply:
         """The cost of the answer in US dollars. The cost is None if the usage or the price is unknown, and 0 for an
         answer from a cache.
 
-        The call can have received filtered answers on earlier routes (`trail`), and AWS charges for these answers too.
-        The cost includes a filtered answer if the service reported its usage. Other failed attempts are not included,
-        because AWS does not report what it charges for them.
+        If a guardrail or the model's filter blocks an answer, the policy `Fallback` can continue on another route. AWS
+        also charges for the blocked answer. The cost therefore includes each blocked answer whose usage the service
+        reported. Other failed attempts are not included, because AWS does not report what it charges for them.
         """
         if self.cached is not None or not self.attempts:
             return 0.0
