@@ -181,7 +181,7 @@ def _owners() -> dict[str, Any]:
     lists |= {f"{kind} {name}": owners[kind][name] for kind in kinds for name in owners[kind]}
     for name, marks in lists.items():
         if any(mark != mark.lower() for mark in marks):
-            raise CatalogueError(f"{OWNERS.name}: the list {name} has an upper-case letter. Write it in lower case")
+            raise CatalogueError(f"{OWNERS.name}: a text in the list {name} has an upper-case letter. Use lower case")
     return owners
 
 

@@ -51,9 +51,11 @@ class Prior(NamedTuple):
     logarithm of a likelihood ratio. A trial lowers a value to see whether the throttles stop.
 
     * `doubt`: a trial starts at this evidence of too many throttles.
-    * `below`: a trial of the rate first lowers the rate by the fraction of the calls that was throttled beyond the
-      noise. It then lowers the result by the fraction `below`.
-    * `gone`: at this evidence that the throttles have stopped, the lowered value counts as their cause.
+    * `below`: a trial of the rate first lowers the rate by the fraction of the calls that was throttled, without the
+      noise (random throttles). For example, it lowers the rate by 10 % if 10 % were throttled. It then lowers the new
+      rate by the fraction `below`.
+    * `gone`: at this evidence that the throttles have stopped, the value was the cause of the throttles, and it stays
+      lowered.
     * `cut`: if the rate was lowered by at least this fraction and throttles continue, the throttles are noise. Noise
       means throttles although the quota is not full.
     * `rows`: after this number of rows of throttles within half a minute, the rate is lowered. In a row, almost no call
