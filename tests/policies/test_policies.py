@@ -113,6 +113,15 @@ class TestRetry:
         drive_by_hand(step(call(deadline=900.0)), [None] * 4)
         assert budget.available == 50 + more
 
+    def test_a_call_that_is_cancelled_in_the_queue_gets_back_no_retry_that_was_sent(self, world: World) -> None:
+        budget = Budget(100)
+        policy = Retry(chance=world.chance, budget=budget)
+        flow: Any = policy.around(scripted([failed(INTERNAL), failed(PACED), OK]), world.clock)(call(deadline=900.0))
+        effects = [flow.send(None) for _ in range(3)]
+        flow.close()
+        assert [type(effect) for effect in effects] == [Emit, Sleep, Emit]
+        assert budget.available == 86
+
     @pytest.mark.parametrize("options", [{"attempts": 0}, {"jitter": "some"}])
     def test_invalid_options_are_refused(self, options: Any) -> None:
         with pytest.raises(ValueError, match=next(iter(options))):

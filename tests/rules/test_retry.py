@@ -73,6 +73,8 @@ def test_throttles_that_the_quota_paced_do_not_count_as_attempts_of_a_call_with_
     paced = [replace(THROTTLE, paced=True)] * 20
     assert isinstance(verdict(INTERNAL, others=paced, deadline=60.0), Again)
     assert isinstance(verdict(paced[0], others=paced, deadline=60.0), Again)
+    late = Stop("the next attempt would start after the deadline")
+    assert verdict(paced[0], others=paced, now=60.0, deadline=60.0) == late
     assert verdict(INTERNAL, others=paced) == Stop("no attempts are left")
 
 

@@ -81,7 +81,7 @@ class Retry(Ordered):
                 if verdict.wait > 0.0:
                     yield from sleep(verdict.wait)
             except BaseException:
-                self.budget.give(cost)  # the call was cancelled; no repeat is sent
+                self.budget.give(verdict.cost)  # the call was cancelled; no repeat is sent
                 raise
             outcome = yield from step(call)
         self.budget.give(cost or 1)

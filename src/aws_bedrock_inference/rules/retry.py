@@ -41,6 +41,8 @@ class Stop:
 LEFT_TO_CALLER = "retries are left to the caller"
 """The reason why a call with `Retry(attempts=1)` is not retried: only the caller retries such a call."""
 
+LATE = "the next attempt would start after the deadline"
+
 
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
@@ -50,8 +52,9 @@ class Budget(Locked):
     A retry costs 14 units, or 5 units if it follows a throttle. If no call succeeds, a full budget is therefore enough
     for about 35 retries, or for 100 retries after throttles.
 
-    A call that succeeds after retries returns the cost of its last retry to the budget. A call that succeeds at the
-    first attempt adds 1 unit. The numbers are those of AWS SDK retry 2.1 (botocore 1.44.5, retries/quota.py).
+    A call that succeeds after retries returns the cost of its last retry to the budget. Retries that cost nothing
+    are not considered. A call that succeeds without a retry that cost units adds 1 unit. The numbers are those of
+    AWS SDK retry 2.1 (botocore 1.44.5, retries/quota.py).
 
     Raises `ValueError` for an invalid capacity.
     """
@@ -111,18 +114,17 @@ def decide(
         already = "a part of the answer was already delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
     stated = fault.stated_wait
+    late = f"{LATE}; the stated wait is {stated:,.4g} s" if stated else LATE
     same = [attempt for attempt in earlier if attempt.fault.code == fault.code]
-    if fault.paced and most > 1:
+    if fault.paced and most > 1 and deadline < inf:
         wait = delay(fault, len(same) + 1, 0.0, jitter=jitter, chance=chance)
-        if now + wait < deadline < inf:
-            return Again(wait, 0)
+        return Again(wait, 0) if now + wait < deadline else Stop(late)
     counted = [attempt for attempt in earlier if not attempt.fault.paced] if deadline < inf else earlier
     if len(same) + 1 >= fault.hint.attempts or len(counted) + 1 >= most:
         return Stop("no attempts are left" if most > 1 else LEFT_TO_CALLER)
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
-        late = "the next attempt would start after the deadline"
-        return Stop(f"{late}; the stated wait is {stated:,.4g} s" if stated else late)
+        return Stop(late)
     if not budget.take(fault.hint.cost):
         return Stop("the shared retry budget is exhausted")
     return Again(wait, fault.hint.cost)

@@ -14,6 +14,10 @@ from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.flow import Pipeline, send
 from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Quota, Retry
+from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
+from aws_bedrock_inference.rules.quota.limit import Limit
+from aws_bedrock_inference.rules.quota.minutes import Minutes
+from aws_bedrock_inference.rules.quota.slot import Slot
 from aws_bedrock_inference.simulator.quota import Bucket, Fixed, Sliding
 
 if TYPE_CHECKING:
@@ -112,3 +116,13 @@ def test_what_was_learned_is_corrected_when_the_service_changes(limit: Any) -> N
     later = isinstance(limit, Fixed)
     assert minutes.phase is None or (later and minutes.phase <= BEGINS + 30.0 <= minutes.phase + minutes.unsure)
     assert sum(1 for at in service.refused if at < 660.0) < 200  # 150 calls wait
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_minute_that_may_be_counted_too_high_does_not_disprove_a_sliding_minute(*, exact: bool) -> None:
+    minutes = Minutes(TPM, 0.0)
+    slots = [Slot(second) for second in range(1, 56)]
+    for slot in slots:
+        slot.tokens = 1.2 * TPM / len(slots)
+    minutes.turn(slots, Limit(EvidenceEstimator(TPM, burst=5.0, ceiling=TPM)), 58.0, exact=exact)
+    assert (minutes._against[-1] > 0.0) is exact  # the evidence against a sliding minute
