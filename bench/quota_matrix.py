@@ -9,7 +9,12 @@ members.
 The worst rows come first. The columns are:
 
 * `minute 1` and `after`: the use as a percentage of the oracle's use. `after` contains one value for each ten minutes,
-  or one value for the rest in the quick set.
+  or one value for the rest in the quick set. It begins after the time in which the quota may be learned: 1 minute if
+  the limit is configured, 5 minutes if it is not, and 10 minutes if the burndown is wrong. The 90 seconds after a
+  change of the quota do not count, because `back` shows them.
+* `informed`: with `--informed`, the least value of `after` for a client of this package that is told the discipline,
+  the burst, the burndown and each change, and therefore learns nothing (`quota_informed.py`). The difference to 100 is
+  what a client cannot know: the state of the service, the noise, and what other clients do.
 * `throttled`: the throttles in addition to those that the noise alone causes, in percent of the calls that were served.
 * `p99`: the 99 % quantile of the time of a call, in fair shares. A fair share is the time that a call would take if all
   calls took the same time.
@@ -26,12 +31,14 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import combinations, product
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from quota_informed import Informed
 from quota_worlds import CHANGES, MEMBERS, WORKERS, Run, World
 
 FACTORS: dict[str, tuple[object, ...]] = {
@@ -45,6 +52,10 @@ FACTORS: dict[str, tuple[object, ...]] = {
 }
 QUICK_SECONDS, SECONDS = 420, 1860
 
+# The seconds from the start in which a quota is learned, and the seconds after a change, which do not count.
+LEARNED = {"told": 60.0, "not told": 300.0, "wrong burndown": 600.0}
+SETTLED = 90.0
+
 
 class Row(NamedTuple):
     world: World
@@ -56,6 +67,7 @@ class Row(NamedTuple):
     back: float | None
     jain: float | None
     failed: int
+    informed: float | None
     took: float
 
     @property
@@ -117,10 +129,11 @@ def _pairs(cell: dict[str, object], names: list[str]) -> list[tuple[tuple[str, o
     return [((one, cell[one]), (other, cell[other])) for one, other in combinations(known, 2)]
 
 
-def measure(cell: World) -> Row:
+def measure(cell: World, *, informed: bool = False) -> Row:
     started = time.process_time()
     ours, oracle = Run(cell), Run(cell, oracle=True)
-    spans = [(60.0, float(cell.seconds))] if cell.seconds <= 660 else _tens(cell.seconds)
+    told = Informed(cell) if informed else None
+    spans = judged(cell)
     beyond = sum(at >= 60.0 for at in ours.refused) / max(1, sum(call.at >= 60.0 for call in ours.done))
     return Row(
         cell,
@@ -132,12 +145,28 @@ def measure(cell: World) -> Row:
         None if cell.change == "none" else _back(ours, oracle),
         _jain(ours) if cell.members != "alone" else None,
         len(ours.failed),
+        None if told is None else min(_use(told, *span) / _use(oracle, *span) for span in spans),
         time.process_time() - started,
     )
 
 
-def _tens(seconds: int) -> list[tuple[float, float]]:
-    return [(start, start + 600.0) for start in range(60, seconds - 599, 600)]
+def judged(cell: World) -> list[tuple[float, float]]:
+    """Return the spans of time, mostly of ten minutes, in which the use counts."""
+    learned = LEARNED["told" if cell.known == "told" else "not told"]
+    if cell.burndown != "as table":
+        learned = LEARNED["wrong burndown"]
+    end = float(cell.seconds)
+    if end <= QUICK_SECONDS:
+        return [(60.0, end)]
+    parts = [(learned, end)] if cell.change == "none" else [(learned, end / 2), (end / 2 + SETTLED, end)]
+    spans = []
+    for start, until in parts:
+        number = max(1, round((until - start) / 600.0))
+        spans += [
+            (start + (until - start) * part / number, start + (until - start) * (part + 1) / number)
+            for part in range(number)
+        ]
+    return spans
 
 
 def _use(run: Run, start: float, end: float) -> float:
@@ -169,18 +198,17 @@ def _jain(run: Run) -> float:
 
 
 def shown(rows: list[Row]) -> str:
-    names = (
-        f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'its':>5} {'back':>5} {'Jain':>5} {'failed':>6} s"
-    )
+    names = f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'its':>5} {'back':>5} {'Jain':>5} {'failed':>6} {'informed':>8} s"
     lines = [f"{'world':58} {names}"]
     for row in sorted(rows, key=lambda row: row.worst):
         after = " ".join(f"{100 * use:.1f}" for use in row.after)
         back = "" if row.back is None else f"{row.back:.0f}"
         jain = "" if row.jain is None else f"{row.jain:.2f}"
+        informed = "" if row.informed is None else f"{100 * row.informed:.1f}"
         lines.append(
             f"{str(row.world) + (f' #{row.world.seed}' if row.world.seed != 1 else ''):58} {100 * row.first:8.1f} "
             f"{after:>14} {100 * row.throttled:9.2f} {row.p99:5.1f} {row.its:5.1f} {back:>5} {jain:>5} {row.failed:6} "
-            f"{row.took:.0f}"
+            f"{informed:>8} {row.took:.0f}"
         )
     return "\n".join(lines)
 
@@ -192,6 +220,7 @@ def main() -> None:
         "--cells", default="", help="only worlds whose name contains one of these words, separated by semicolons"
     )
     parser.add_argument("--seeds", default="1", help="seeds, separated by commas (1)")
+    parser.add_argument("--informed", action="store_true", help="also run a client that need not learn")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     cells = quick() if options.quick else pairwise()
@@ -202,11 +231,12 @@ def main() -> None:
         for seed in options.seeds.split(",")
         if not words or any(word in f"{cell}," for word in words)
     ]
+    run = partial(measure, informed=options.informed)
     if options.processes == 1:
-        rows = list(map(measure, chosen))
+        rows = list(map(run, chosen))
     else:
         with ProcessPoolExecutor(options.processes) as pool:
-            rows = list(pool.map(measure, chosen))
+            rows = list(pool.map(run, chosen))
     print(shown(rows))
 
 

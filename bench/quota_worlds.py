@@ -138,7 +138,7 @@ class Run:
         self._chance = Random(world.seed)  # noqa: S311 - the same in every run
         self._table, self._burndown = BURNDOWNS[world.burndown]
         self._noise = Noise(world.noise, Random(world.seed + 99), episodes=world.episodes)  # noqa: S311 - as above
-        self._limit = counted(world.discipline, TPM, 0.0)
+        self.service = counted(world.discipline, TPM, 0.0)
         self._promised = Sliding(TPM if world.known == "told" else inf, 60.0)
         self._driver = VirtualDriver(lambda *_: (0.0, Outcome()))
         self._queue: deque[Turn] = deque()
@@ -183,10 +183,10 @@ class Run:
         yield Sleep(self.world.seconds / 2)
         to = CHANGES[self.world.change]
         if isinstance(to, str):
-            self._limit = counted(to, self.tpm, self._driver.now)
+            self.service = counted(to, self.tpm, self._driver.now)
         elif to is not None:
             self.tpm *= to
-            self._limit.change(self.tpm, self._driver.now)
+            self.service.change(self.tpm, self._driver.now)
 
     def _caller(self, step: Any, who: int) -> Any:
         chance, driver, world = self._chance, self._driver, self.world
@@ -215,18 +215,18 @@ class Run:
         prompt, _, most, _ = call.params["all"]
         yield Sleep(chance.uniform(0.001, 0.021))
         noise = self._noise.hits(driver.now)
-        if noise or not self._limit.fits(prompt + most, driver.now):
+        if noise or not self.service.fits(prompt + most, driver.now):
             (self.noised if noise else self.refused).append(driver.now)
             yield Sleep(chance.uniform(0.001, 0.021))
             return Outcome(fault=NAMELESS if noise else TOKENS)
-        outcome = yield from self._answer(call, self._limit, self._limit.take(prompt + most, driver.now))
+        outcome = yield from self._answer(call, self.service, self.service.take(prompt + most, driver.now))
         yield Sleep(chance.uniform(0.001, 0.021))
         return outcome
 
     def _answer(self, call: Call, limit: Limit, taking: Any) -> Any:
         prompt, answer, most, seconds = call.params["all"]
         yield Sleep(seconds)
-        if limit is self._limit:
+        if limit is self.service:
             limit.adjust(taking, answer * self._burndown - most, self._driver.now)
         return Outcome(value={}, usage=Usage(prompt, answer))
 
@@ -234,7 +234,7 @@ class Run:
         turn = Turn(call)
         self._queue.append(turn)
         yield Wait(turn, inf)
-        return (yield from self._answer(call, self._limit, turn.taking))
+        return (yield from self._answer(call, self.service, turn.taking))
 
     def _dispatch(self) -> Any:
         queue, driver = self._queue, self._driver
@@ -243,11 +243,11 @@ class Run:
             while queue and taken:
                 prompt, answer, most, _ = queue[0].call.params["all"]
                 used, now = prompt + answer * self._burndown, driver.now
-                taken = self._limit.fits(prompt + most, now) and self._promised.fits(used, now)
+                taken = self.service.fits(prompt + most, now) and self._promised.fits(used, now)
                 taken = taken and not self._noise.hits(now)
                 if taken:
                     turn = queue.popleft()
-                    turn.taking = self._limit.take(prompt + most, now)
+                    turn.taking = self.service.take(prompt + most, now)
                     self._promised.take(used, now)
                     turn.wake()
             yield Sleep(POLL)

@@ -120,7 +120,7 @@ def test_three_times_the_burndown_is_learned_within_ten_minutes(discipline: str,
 def test_a_correct_table_loses_hardly_any_throughput(discipline: str) -> None:
     service = Service(discipline, table=5.0, truly=5.0).run(600)
     assert service.use(60, 600) >= 0.98
-    assert service.refused(60, 600) <= 0.01
+    assert service.refused(60, 600) <= 0.0125  # throttles of a row are weighed when the row has ended
     assert service.learned > 4.0
 
 

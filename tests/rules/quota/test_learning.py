@@ -109,9 +109,12 @@ def final(trace: list[Observation], **options: Any) -> Any:
 
 
 def row(at: float, until: float, used: float) -> list[Observation]:
-    """Return a row of throttles, one each half second."""
+    """Return a row of throttles, one each half second. Calls pause after the third, so all others are probes."""
     times = [at + number / 2 for number in range(round((until - at) * 2) + 1)]
-    return [Observation(time, 20 * time, throttle=Throttle(count, used, used)) for count, time in enumerate(times, 1)]
+    return [
+        Observation(time, 20 * time, throttle=Throttle(count, used, used, refused_probes=max(0, count - 3)))
+        for count, time in enumerate(times, 1)
+    ]
 
 
 def test_one_throttle_does_not_change_the_estimate() -> None:

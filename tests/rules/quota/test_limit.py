@@ -30,7 +30,7 @@ def full_minute(it: Limit, used: float) -> None:
     """Throttle a row that lasts ten seconds, after a minute that took `used`."""
     it.used = used
     for in_a_row in range(1, 14):
-        it.throttled(Throttle(in_a_row, used, used))
+        it.throttled(Throttle(in_a_row, used, used, refused_probes=max(0, in_a_row - 3)))
         it.renew(1.0, 0.0, 10.0)
 
 

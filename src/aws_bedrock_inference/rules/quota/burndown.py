@@ -40,7 +40,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.rules.quota.doubts import DOUBT, SLIGHT, Doubts
-from aws_bedrock_inference.rules.quota.rows import LONG
+from aws_bedrock_inference.rules.quota.rows import LONG, PROBES
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.limit import Limit
@@ -86,6 +86,10 @@ MOST = 4.0  # the largest burndown, as a multiple of the number in the table
 
 # If calls have filled the limit for this many seconds, the burndown is not too low; the limit has changed.
 FILLED = 90.0
+
+# Outages that end at the same second of the minute are full minutes. The end of an outage is known with this precision,
+# in seconds, because calls pause in an outage.
+SAME_SECOND = 1.5
 
 # The interval of checks in seconds, and the number of marks that are stored.
 LOOK = 5.0
@@ -148,6 +152,9 @@ class Burndown:
         self._row_at, self._lost = now, 0.0  # start of the last row; seconds of short rows since the last check
         self._held = self._full = 0.0  # seconds of waiting since the last check; seconds with full use
         self._doubts = Doubts()
+        self._before = self._doubts.mark()  # from before the last row of throttles
+        self._outage = self._regular = False  # the last row was an outage; the last two ended at the same second
+        self._outage_ended = self._throttled_at = now
         self._stepped: deque[Step] = deque()  # steps that have not held yet
         self._due_calls = 0.0
         self._fine = False
@@ -219,11 +226,13 @@ class Burndown:
             step = FINE if self._fine else STEP
             self._change(self.rate * (1.0 - step), f"a trial: with {self.rate:.3g}, the limit was not used fully")
 
-    def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
+    def throttled(self, now: float, age: float, in_a_row: int, limit: Limit, refused_probes: int = 0) -> float:
         """Use a throttle as evidence about the burndown. The throttled call was admitted `age` seconds ago.
 
         In a row of throttles, almost no call succeeds between them. `in_a_row` is the number of throttles in the row so
-        far, including this one.
+        far, including this one. While a row lasts, nothing is decided for up to 6 seconds. If the service also refuses
+        the calls that test it after pauses (`refused_probes`), it has a short problem. The throttles of this row are
+        then no evidence.
 
         After too many throttles, raise the burndown. If a trial had lowered the burndown, this package has counted too
         few tokens for the calls of the last minute. Return the missing tokens, so that the caller counts them now.
@@ -233,16 +242,33 @@ class Burndown:
             return 0.0
         self._row = self._row or in_a_row >= ROW
         if in_a_row == 1:
-            self._row_at = now
+            self._end_row()
+            self._row_at, self._before = now, self._doubts.mark()
         elif in_a_row:
             lasted = now - self._row_at
             self._lost = lasted if lasted <= LONG else 0.0
+        self._throttled_at = now
         self._doubts.throttle(anyway=self._resting(now))
+        if in_a_row != 1 and now - self._row_at <= LONG:
+            if refused_probes >= PROBES:
+                self._outage = True
+                if not self._regular:
+                    self._doubts.withdraw(self._before)
+            return 0.0
         if self.rate < self._sure and self._doubts.enough:
             return self._fail(now, limit.share)
         if self.rate >= self._sure and self._doubts.doubt > DOUBT:
             self._rise(now, limit)
         return 0.0
+
+    def _end_row(self) -> None:
+        """End the last row of throttles. If it was an outage (not even probes were accepted), find out whether it ended
+        at the same second of the minute as the outage before. Such regular outages are full minutes of the service.
+        """
+        if self._outage:
+            later = (self._throttled_at - self._outage_ended) % MINUTE
+            self._regular = min(later, MINUTE - later) <= SAME_SECOND
+            self._outage_ended, self._outage = self._throttled_at, False
 
     def _resting(self, now: float) -> bool:
         return not self._stepped and now - self._failed_at > SETTLED

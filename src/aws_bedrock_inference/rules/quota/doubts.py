@@ -75,6 +75,16 @@ class Doubts:
         if anyway:
             self._throttles += 1.0
 
+    def mark(self) -> tuple[float, float, float]:
+        """Return the present counts, so that `withdraw` can restore them later."""
+        return self.doubt, self._most, self._throttles
+
+    def withdraw(self, before: tuple[float, float, float]) -> None:
+        """Remove throttles from the counts, because they have another cause. The removed throttles are those that were
+        recorded after the method `mark` returned the value `before`.
+        """
+        self.doubt, self._most, self._throttles = map(min, before, self.mark())
+
     def end(self, *, anyway: bool) -> None:
         """Set the doubt to zero. The doubt is the evidence that a trial causes throttles. In a trial, the package sends
         more than the service is known to accept.

@@ -55,12 +55,16 @@ class Pause:
     began, multiplied by `part`. For example, if the row began 8 seconds ago and `part` is 0.25, the pause lasts 2
     seconds. A pause lasts at least 0.5 and at most 4 seconds.
 
+    The call that is sent first after a pause is a probe. `refused_probes` is the number of probes that the service
+    refused without accepting a call between them.
+
     `in_a_row` is the number of throttles in the row. `answered` is True if a call has succeeded since the service last
     reported that the daily quota is exhausted.
     """
 
     __slots__ = (
         "_part",
+        "_probed_at",
         "_probing",
         "_since",
         "_throttled_at",
@@ -69,16 +73,17 @@ class Pause:
         "answered",
         "exhausted_until",
         "in_a_row",
+        "refused_probes",
         "until",
     )
 
     def __init__(self, part: float = PAUSE_PART) -> None:
         self._part = part
         self.answered = False
-        self.in_a_row = 0
+        self.in_a_row = self.refused_probes = 0
         self.until = self.exhausted_until = -inf
         self._since = -inf
-        self._throttled_at = -inf
+        self._throttled_at = self._probed_at = -inf
         self._probing = False
         self._throttles = self._through = 0.0
 
@@ -101,6 +106,7 @@ class Pause:
         if not self.in_a_row:
             self._since = now
         self.in_a_row += 1
+        self.refused_probes = self.refused_probes + 1 if admitted_at == self._probed_at else 0
         self._throttled_at = now
         if self.in_a_row > ROW:
             self.park(now + min(PAUSE_LONGEST, max(PAUSE_FIRST, self._part * (now - self._since))))
@@ -168,6 +174,7 @@ class Pause:
         """
         if self._probing:
             self._probing = False
+            self._probed_at = now
             self.until = now + PROBE
 
 

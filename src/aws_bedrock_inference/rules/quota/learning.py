@@ -66,7 +66,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.rules.quota.bursts import SMALL, Burst
 from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
 from aws_bedrock_inference.rules.quota.growth import UNKNOWN_INCREASE, Growth
-from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROVEN, Rows, most_by_noise
+from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROBES, PROVEN, Rows, most_by_noise
 from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
@@ -134,8 +134,12 @@ class EvidenceEstimator:
         """
         self._count(counts)
         in_a_row = throttle.in_a_row
+        rows = self._rows
         if in_a_row == 1:
-            self._rows.begin(self._now, self.evidence.mark(), self._base(throttle))
+            if self._firm and rows.length >= OUTAGE and not rows.weighed:
+                self._weigh_rows(throttle, counts)
+            rows.begin(self._now, self.evidence.mark(), self._base(throttle))
+        rows.length = in_a_row or rows.length
         if self.known and in_a_row < OUTAGE and self._bursts.explains(throttle, self.estimate):
             if self._bursts.blame(throttle, self._now):
                 self._change()
@@ -307,28 +311,30 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a row of throttles as evidence. Repeated rows lower the burst or the rate. One long row lowers the burst,
-        the slack or the rate.
+        """Use a row of throttles as evidence. Repeated rows lower the burst or the rate. One long row lowers the burst
+        (of a limit that is not configured), the slack or the rate.
 
-        Return True if the token bucket must be emptied: after repeated rows, or after a long row that lowered the
-        burst. Otherwise return False.
+        If the limit is configured, a short row is weighed when it has ended, because a short problem of the service
+        begins in the same way. Such a problem also refuses the probes (the first calls after pauses), so it is no
+        evidence. If probes are accepted, but the calls after them are refused, each such refusal counts as a row.
+
+        Return True if the token bucket must be emptied: after repeated rows, after a long row that lowered the burst,
+        or if the calls after an accepted probe were refused. Otherwise return False.
         """
-        rows, below = self._rows, 1.0 - self._prior.below
+        rows = self._rows
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
-        again = rows.again(self._now, self._prior.rows + most_by_noise(self.evidence.noise, counts.calls))
-        if again:
-            if not self._reduce_burst(throttle):
-                base = self._base(throttle)
-                to = max(self._prior.kept * base, below * min(base, throttle.recently))
-                level = rows.level(self._now, max(self._growth.level, base), throttle.lately)
-                self._lower(to, max(to, level) if self._told else to)
-                self.reason = "repeated rows of throttles"
-                self._change()
+        if not self._firm:
+            if not rows.weighed:
+                return self._weigh_rows(throttle, counts)
+        elif throttle.refused_probes >= PROBES:
+            rows.weighed = True
+        elif throttle.in_a_row > OUTAGE and not throttle.refused_probes:
+            self._weigh_rows(throttle, counts)
             return True
-        if again is False or rows.lasted(self._now) <= LONG:
+        if rows.lasted(self._now) <= LONG:
             return False
-        if self._reduce_burst(throttle):
+        if not self._firm and self._reduce_burst(throttle):
             return True
         if self.unproven:
             self._slack.fail(self._now)
@@ -340,6 +346,22 @@ class EvidenceEstimator:
             self.reason = "no call succeeded for several seconds: the last minute was full"
             self._change()
         return False
+
+    def _weigh_rows(self, throttle: Throttle, counts: Counts) -> bool:
+        """Count the present row of throttles. If there were too many rows, lower the burst or the rate, and return
+        True. Otherwise return False.
+        """
+        rows = self._rows
+        if not rows.again(self._now, self._prior.rows + most_by_noise(self.evidence.noise, counts.calls)):
+            return False
+        if not self._reduce_burst(throttle):
+            base = self._base(throttle)
+            to = max(self._prior.kept * base, (1.0 - self._prior.below) * min(base, throttle.recently))
+            level = rows.level(self._now, max(self._growth.level, base), throttle.lately)
+            self._lower(to, max(to, level) if self._told else to)
+            self.reason = "repeated rows of throttles"
+            self._change()
+        return True
 
     def _reduce_burst(self, throttle: Throttle) -> bool:
         """Reduce the burst (the quota that calls can use without a pause), unless it is small already. Return True if

@@ -194,7 +194,8 @@ class Ledger:
             else:
                 limit = limit or self.window.nearest()
                 in_a_row = self.pause.in_a_row if fresh else 0
-                self.window.throttled(limit, ticket.tokens, now, in_a_row, now - ticket.admitted_at)
+                age, probes = now - ticket.admitted_at, self.pause.refused_probes
+                self.window.throttled(limit, ticket.tokens, now, in_a_row, age, refused_probes=probes)
             woken = self._serve(now)
         self._wake(woken, now)
         return limit

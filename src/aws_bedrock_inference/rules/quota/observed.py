@@ -67,6 +67,9 @@ class Throttle(NamedTuple):
     * `calls`: the number of calls in the time that `shortly` measures.
     * `refused`: the size of the throttled call, in units (requests or tokens).
     * `size`: the size of the throttled call, divided by the mean size of calls.
+    * `refused_probes`: in a row of throttles, calls pause, and the first call after each pause is a probe. This is the
+      number of probes that were refused without an accepted call between them. A token bucket receives tokens during
+      a pause. So if several probes are refused, an empty bucket is not the cause.
 
     `recently`, `lately` and `shortly` are in units per minute.
     """
@@ -79,6 +82,7 @@ class Throttle(NamedTuple):
     calls: float = 0.0
     age: float = 0.0
     size: float = 1.0
+    refused_probes: int = 0
 
     def at_least(self, calls: float) -> float:
         """Return the larger of two numbers, in units (requests or tokens) per minute: `recently`, the use of the last

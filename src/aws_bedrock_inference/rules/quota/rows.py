@@ -10,6 +10,10 @@ from aws_bedrock_inference.rules.quota.gates import THROUGH
 OUTAGE = 3
 PROVEN = 5
 
+# If this many probes (the first calls after pauses) are refused, and no call is accepted between them, an empty token
+# bucket is not the cause of the row: the service has a short problem, or the minute is full.
+PROBES = 2
+
 # If a row lasts longer than this, in seconds, its only possible cause is a full minute of the quota.
 LONG = 6.0
 
@@ -36,14 +40,17 @@ def most_by_noise(noise: float, calls: float) -> float:
 class Rows:
     """The recent rows of throttles. In a row, almost no call succeeds between two throttles. `estimate` is the
     estimated limit before the present row. `before` is a pair of numbers from before the present row: the throttles
-    that were counted as evidence against the limit, and the resulting doubt about the limit.
+    that were counted as evidence against the limit, and the resulting doubt about the limit. `length` is the number of
+    throttles in the present row. `weighed` is True if the present row needs no further weighing: it was counted as
+    evidence, or it is not evidence.
     """
 
     def __init__(self, estimate: float) -> None:
         self.before = 0.0, 0.0
         self.estimate = estimate
         self._began = self._counted_at = -inf
-        self._counted = False
+        self.weighed = False
+        self.length = 0
         self._lately = 0.0
         self._lowered_at = -inf
 
@@ -52,19 +59,17 @@ class Rows:
         throttles. `before` (the evidence against the limit) and `estimate` (the estimated limit) are values from
         before this throttle. `Rows` explains both.
         """
-        self._began, self._counted = now, False
+        self._began, self.weighed = now, False
         self.before, self.estimate = before, estimate
 
-    def again(self, now: float, enough: float) -> bool | None:
+    def again(self, now: float, enough: float) -> bool:
         """Count the present row of throttles among the recent rows. The older a row is, the less it counts: after 30
         seconds, it counts about a third.
 
-        Return True if the count reaches `enough`. The present row is then the only one that remains counted. Return
-        False if the count is lower. Return None if the present row was counted before.
+        Return True if the count reaches `enough`. The present row is then the only one that remains counted. Otherwise
+        return False.
         """
-        if self._counted:
-            return None
-        self._counted = True
+        self.weighed = True
         self._lately = self._lately * exp((self._counted_at - now) / FORGOTTEN) + 1.0
         self._counted_at = now
         if self._lately < enough:

@@ -275,10 +275,12 @@ class Window:
         fills = {name: limit.used / (limit.estimate * limit.share) for name, limit in self.dimensions if limit.known}
         return max(fills, key=lambda name: fills[name], default="tokens")
 
-    def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
+    def throttled(
+        self, name: str, tokens: float, now: float, in_a_row: int, age: float, *, refused_probes: int = 0
+    ) -> None:
         """Use the throttle of a call of `tokens` as evidence about a limit. `name` is the throttled dimension (requests
         or tokens). The call was admitted `age` seconds ago. `in_a_row` is the position of the throttle in its row of
-        throttles, or 0 (see `Throttle`).
+        throttles, or 0. `Throttle` explains `in_a_row` and `refused_probes`.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -293,11 +295,11 @@ class Window:
         refused = tokens if name == "tokens" else 1.0
         size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
         overfull = limit.estimator.unproven > 0.0 and limit.used + refused > limit.minute
-        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size))
+        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size, refused_probes))
         if self._asking > USUAL_CALLS:
             self._asked, self._asking = self._asked / 2.0, self._asking / 2.0
         if name == "tokens" and in_a_row and not overfull:  # the slack is then the suspect, not the burndown
-            limit.free -= self.burndown.throttled(now, age, in_a_row, limit)
+            limit.free -= self.burndown.throttled(now, age, in_a_row, limit, refused_probes)
 
     def _forget(self, slots: Iterable[Slot]) -> None:
         for slot in slots:
