@@ -198,7 +198,10 @@ def _jain(run: Run) -> float:
 
 
 def shown(rows: list[Row]) -> str:
-    names = f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'its':>5} {'back':>5} {'Jain':>5} {'failed':>6} {'informed':>8} s"
+    names = (
+        f"{'minute 1':>8} {'after':>14} {'throttled':>9} {'p99':>5} {'its':>5} {'back':>5} {'Jain':>5} {'failed':>6} "
+        f"{'informed':>8} s"
+    )
     lines = [f"{'world':58} {names}"]
     for row in sorted(rows, key=lambda row: row.worst):
         after = " ".join(f"{100 * use:.1f}" for use in row.after)

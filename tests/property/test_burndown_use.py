@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 from random import Random
 from typing import Any, NamedTuple
 
@@ -30,16 +30,27 @@ class Sent(NamedTuple):
 
 
 class Service:
-    """Weighs output `truly` so many times; callers estimate `table`. It throttles `noise` of the calls for nothing."""
+    """Weighs output `truly` so many times; callers estimate `table`. It throttles `noise` of the calls for nothing, and
+    throttles all calls in outages of 2 to 5 seconds, which come every `outages` seconds on average.
+    """
 
     def __init__(
-        self, discipline: str, table: float, truly: float, *, noise: float = 0.0, seed: int = 1, workers: int = 24
+        self,
+        discipline: str,
+        table: float,
+        truly: float,
+        *,
+        noise: float = 0.0,
+        outages: float = inf,
+        seed: int = 1,
+        workers: int = 24,
     ) -> None:
         self.driver = VirtualDriver(lambda *_: (0.0, Outcome()))
         self.chance = Random(seed)  # noqa: S311 - the same in every run
         new: Any = DISCIPLINES.get(discipline, lambda limit, now: Bucket(limit, float(discipline), now))
         self.limit: Limit = new(TPM, 0.0)
-        self.table, self.truly, self.noise = table, truly, noise
+        self.table, self.truly, self.noise, self.outages = table, truly, noise, outages
+        self.outage = (outages / 2, outages / 2 + 3.0)
         self.quota = Quota(tpm=TPM)
         self.sent: list[Sent] = []
         self.throttled: list[float] = []
@@ -66,7 +77,7 @@ class Service:
         prompt, answer = call.params["of"]
         admitted = self.driver.now
         yield Sleep(self.chance.uniform(0.001, 0.02))
-        noise = self.chance.random() < self.noise
+        noise = self.chance.random() < self.noise or self.out()
         if noise or not self.limit.fits(prompt + 400, self.driver.now):
             if not noise:
                 self.throttled.append(self.driver.now)
@@ -79,6 +90,13 @@ class Service:
         charged = prompt + answer * pool.burndown.rate
         self.sent.append(Sent(admitted, self.driver.now, weighed, charged))
         return Outcome(value={}, usage=Usage(prompt, answer))
+
+    def out(self) -> bool:
+        start, end = self.outage
+        if self.driver.now >= end:
+            start = self.driver.now + self.chance.expovariate(1.0 / self.outages)
+            self.outage = start, start + self.chance.uniform(2.0, 5.0)
+        return start <= self.driver.now < end
 
     @property
     def learned(self) -> float:
@@ -106,6 +124,22 @@ def test_a_third_of_the_burndown_is_learned_within_ten_minutes(
     assert service.use(600, 720) >= 0.8
     assert service.refused(60, 720) <= 0.02
     assert service.learned == pytest.approx(truly, rel=0.3)
+
+
+@pytest.mark.parametrize(("discipline", "seed"), [("60", 2), ("sliding", 2), ("2", 1)])
+def test_a_third_of_the_burndown_is_learned_despite_outages(discipline: str, seed: int) -> None:
+    """Regression: each outage undid the steps, and calls used 60 % of the quota."""
+    service = Service(discipline, table=3.0, truly=1.0, outages=70.0, seed=seed).run(720)
+    assert service.use(600, 720) >= 0.9
+    assert service.refused(60, 720) <= 0.02
+    assert service.learned < 1.2
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_outages_do_not_change_a_burndown_that_is_right(seed: int) -> None:
+    service = Service("1", table=5.0, truly=5.0, outages=70.0, seed=seed).run(720)
+    assert service.refused(60, 720) <= 0.0125
+    assert service.learned == 5.0
 
 
 @pytest.mark.parametrize(("discipline", "noise"), [("5", 0.0), ("sliding", 0.03)])

@@ -106,6 +106,42 @@ def test_two_throttles_stop_the_steps_and_undo_none() -> None:
     assert traffic.burndown.rate == pytest.approx(9.0)
 
 
+def outage(traffic: Traffic, seconds: int = 2) -> None:
+    """Throttle all calls for some seconds, also the probes after pauses."""
+    burndown, limit = traffic.burndown, traffic.limit
+    for count in range(1, 4):
+        burndown.throttled(traffic.now, 0.0, count, limit)
+    for half in range(1, 2 * seconds + 1):
+        burndown.throttled(traffic.now + half / 2, 0.0, 3 + half, limit, half)
+    traffic.goes(seconds + 1)
+
+
+def test_an_outage_during_a_trial_undoes_no_step() -> None:
+    """Regression: with outages, a table that is three times too high was not corrected in half an hour."""
+    traffic = Traffic()
+    traffic.goes(62)
+    for pause in (23, 38):
+        outage(traffic)
+        traffic.goes(pause)
+    assert traffic.burndown.rate < 9.0
+    traffic.is_throttled(1)
+    assert traffic.burndown.rate < 9.0
+
+
+def test_outages_at_the_same_second_of_the_minute_are_full_minutes_and_undo_the_steps() -> None:
+    traffic = Traffic()
+    traffic.goes(62)
+    lowest = 10.0
+    for _ in range(3):
+        outage(traffic)
+        traffic.goes(57)
+        lowest = min(lowest, traffic.burndown.rate)
+    outage(traffic)
+    traffic.is_throttled(1)
+    assert lowest < 9.0
+    assert traffic.burndown.rate > lowest
+
+
 def test_throttles_of_calls_sent_before_a_failed_step_are_ignored() -> None:
     traffic = Traffic()
     traffic.goes(62)

@@ -6,16 +6,15 @@ from math import inf
 
 import pytest
 
-from aws_bedrock_inference.rules.quota.gates import PAUSE_PART, PAUSE_PART_UNTOLD, Concurrency, Day, Pause
+from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
 
 
 class TestPause:
     @pytest.mark.parametrize(
-        ("part", "expected"),
-        [(PAUSE_PART, [0.0, 0.0, 0.5, 0.75, 1.0, 4.0]), (PAUSE_PART_UNTOLD, [0.0, 0.0, 3.0, 4.0, 4.0, 4.0])],
+        ("told", "expected"), [(True, [0.0, 0.0, 0.5, 0.75, 1.0, 4.0]), (False, [0.0, 0.0, 3.0, 4.0, 4.0, 4.0])]
     )
-    def test_pauses_grow_from_the_third_consecutive_throttle(self, part: float, expected: list[float]) -> None:
-        pause = Pause(part)
+    def test_pauses_grow_from_the_third_consecutive_throttle(self, told: bool, expected: list[float]) -> None:  # noqa: FBT001
+        pause = Pause(told=told)
         pauses = []
         for now in (0.0, 1.0, 2.0, 3.0, 4.0, 40.0):
             assert pause.record_throttle(now - 0.1, now)
@@ -50,6 +49,34 @@ class TestPause:
         assert not pause.over(3.9)
         pause.on_success(3.5)
         assert pause.over(3.9)
+
+    def test_refused_probes_are_counted_until_one_is_accepted(self) -> None:
+        pause = Pause()
+        refused = []
+        for now in (1.0, 1.5, 2.0):
+            pause.record_throttle(now - 0.1, now)
+            refused.append(pause.refused_probes)
+        for now in (3.0, 4.0, 5.0):
+            pause.on_admit(now)
+            if now < 5.0:
+                pause.record_throttle(now, now + 0.1)
+                refused.append(pause.refused_probes)
+        pause.on_admit(5.4)  # the third probe is accepted, and the next call is refused
+        pause.record_throttle(5.4, 5.5)
+        assert [*refused, pause.refused_probes] == [0, 0, 0, 1, 2, 0]
+
+    @pytest.mark.parametrize(("told", "pause_after"), [(True, 0.5), (False, 4.0)])
+    def test_an_accepted_probe_shortens_the_pauses_if_a_limit_is_told(self, told: bool, pause_after: float) -> None:  # noqa: FBT001
+        """Regression: a bucket smaller than a call let one call through after each pause, and each pause was longer."""
+        pause = Pause(told=told)
+        for now in (0.0, 0.5, 1.0):
+            pause.record_throttle(now - 0.1, now)
+        for cycle in range(1, 9):
+            pause.on_admit(8.0 * cycle)
+            for now in (8.0 * cycle + 0.5, 8.0 * cycle + 0.8, 8.0 * cycle + 1.1):
+                pause.record_throttle(now - 0.1, now)
+        assert pause.until - now == pytest.approx(pause_after)
+        assert pause.in_a_row == 27
 
     def test_a_pause_does_not_shorten_a_longer_wait(self) -> None:
         pause = Pause()

@@ -108,11 +108,13 @@ def final(trace: list[Observation], **options: Any) -> Any:
     return made
 
 
-def row(at: float, until: float, used: float) -> list[Observation]:
-    """Return a row of throttles, one each half second. Calls pause after the third, so all others are probes."""
+def row(at: float, until: float, used: float, *, probes: bool = True) -> list[Observation]:
+    """Return a row of throttles, one each half second. Calls pause after the third. Either all others are probes, or
+    the probes are accepted, and the calls after them are refused.
+    """
     times = [at + number / 2 for number in range(round((until - at) * 2) + 1)]
     return [
-        Observation(time, 20 * time, throttle=Throttle(count, used, used, refused_probes=max(0, count - 3)))
+        Observation(time, 20 * time, throttle=Throttle(count, used, used, refused_probes=probes * max(0, count - 3)))
         for count, time in enumerate(times, 1)
     ]
 
@@ -200,6 +202,19 @@ def test_noise_that_stops_is_forgotten() -> None:
 def test_a_short_burst_of_throttles_changes_nothing() -> None:
     moment = final([*busy(60), *row(60, 64, 6000), *busy(70, after=64)])
     assert (moment.estimate, moment.burst) == (6000, 5.0)
+
+
+def test_short_problems_of_the_service_lower_nothing_however_often_they_come() -> None:
+    """Regression: a few outages of 2 to 5 seconds reduced the burst to a quarter of a second, and then the rate."""
+    outages = [row(at, at + 3, 6000) for at in range(60, 120, 12)]
+    after = final([*busy(60), *(seen for outage in outages for seen in outage), *busy(121, after=120)])
+    assert (after.estimate, after.burst) == (6000, 5.0)
+
+
+def test_refused_calls_after_accepted_probes_reduce_the_burst() -> None:
+    after = final([*busy(60), *row(60, 63, 6000, probes=False)])
+    assert after.estimate == 6000
+    assert after.burst == pytest.approx(1.25, rel=0.01)
 
 
 def test_a_series_of_throttles_over_many_seconds_shows_the_limit_per_minute() -> None:

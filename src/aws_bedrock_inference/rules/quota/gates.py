@@ -52,24 +52,28 @@ class Pause:
     admitted after the last throttle.
 
     From the third throttle of a row on, each throttle starts a pause. The pause is as long as the time since the row
-    began, multiplied by `part`. For example, if the row began 8 seconds ago and `part` is 0.25, the pause lasts 2
-    seconds. A pause lasts at least 0.5 and at most 4 seconds.
+    began, multiplied by 0.25 if a limit is configured or listed (`told`), and otherwise by 1.5. For example, if the row
+    began 8 seconds ago and the limit is configured, the pause lasts 2 seconds. A pause lasts at least 0.5 and at most 4
+    seconds.
 
     The call that is sent first after a pause is a probe. `refused_probes` is the number of probes that the service
-    refused without accepting a call between them.
+    refused without accepting a call between them. If a probe is accepted, the service has no problem, and longer pauses
+    would waste its quota. Therefore, with a configured or listed limit, the throttles and the time are then counted
+    anew. Without such a limit, other programs may use the same quota, and the pauses leave a part of it to them.
 
     `in_a_row` is the number of throttles in the row. `answered` is True if a call has succeeded since the service last
     reported that the daily quota is exhausted.
     """
 
     __slots__ = (
-        "_part",
+        "_blocked",
         "_probed_at",
         "_probing",
         "_since",
         "_throttled_at",
         "_throttles",
         "_through",
+        "_told",
         "answered",
         "exhausted_until",
         "in_a_row",
@@ -77,10 +81,10 @@ class Pause:
         "until",
     )
 
-    def __init__(self, part: float = PAUSE_PART) -> None:
-        self._part = part
+    def __init__(self, *, told: bool = True) -> None:
+        self._told = told
         self.answered = False
-        self.in_a_row = self.refused_probes = 0
+        self.in_a_row = self._blocked = self.refused_probes = 0
         self.until = self.exhausted_until = -inf
         self._since = -inf
         self._throttled_at = self._probed_at = -inf
@@ -103,13 +107,16 @@ class Pause:
         if through > self._through + THROUGH:
             self.in_a_row = 0
         self._through = through
-        if not self.in_a_row:
-            self._since = now
+        accepted = self._throttled_at < self._probed_at < admitted_at
+        if not self.in_a_row or (accepted and self._told):
+            self._since, self._blocked = now, 0
         self.in_a_row += 1
+        self._blocked += 1
         self.refused_probes = self.refused_probes + 1 if admitted_at == self._probed_at else 0
         self._throttled_at = now
-        if self.in_a_row > ROW:
-            self.park(now + min(PAUSE_LONGEST, max(PAUSE_FIRST, self._part * (now - self._since))))
+        if self._blocked > ROW:
+            part = PAUSE_PART if self._told else PAUSE_PART_UNTOLD
+            self.park(now + min(PAUSE_LONGEST, max(PAUSE_FIRST, part * (now - self._since))))
         return True
 
     def stalled_too_long(self, now: float) -> bool:

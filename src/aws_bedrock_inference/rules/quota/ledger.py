@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.call import NORMAL
 from aws_bedrock_inference.forks import renew_after_fork
-from aws_bedrock_inference.rules.quota.gates import PAUSE_PART, PAUSE_PART_UNTOLD, Concurrency, Day, Pause
+from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.queue import Queue
 from aws_bedrock_inference.rules.quota.snapshot import needed, taken
@@ -63,7 +63,7 @@ class Ledger:
             rpm=rpm, tpm=tpm, now=now, burst=burst, listed=listed, windowed=windowed, estimator=estimator
         )
         self.concurrency = Concurrency(concurrency)
-        self.pause = Pause(PAUSE_PART if rpm or tpm else PAUSE_PART_UNTOLD)
+        self.pause = Pause(told=bool(rpm or tpm))
         self.queue = Queue(shares)
         self.day = day if day is not None else Day()
         self.consumers = Consumers()
