@@ -217,6 +217,17 @@ def test_refused_calls_after_accepted_probes_reduce_the_burst() -> None:
     assert after.burst == pytest.approx(1.25, rel=0.01)
 
 
+def test_refused_calls_after_an_accepted_probe_empty_the_bucket_and_refused_probes_do_not() -> None:
+    seen = Observation(60.0, 1200.0)
+    for refused_probes, emptied in ((0, True), (1, False)):
+        estimator = EvidenceEstimator(6000, burst=5.0, ceiling=6000)
+        last = Throttle(4, 6000, 6000, refused_probes=refused_probes)
+        drained = [
+            estimator.throttled(throttle, seen) for throttle in (*(Throttle(n, 6000, 6000) for n in (1, 2, 3)), last)
+        ]
+        assert drained == [False, False, False, emptied]
+
+
 def test_a_series_of_throttles_over_many_seconds_shows_the_limit_per_minute() -> None:
     assert final([*busy(60), *row(60, 70, 4000)]).estimate == 4000
 
