@@ -10,9 +10,9 @@ from aws_bedrock_inference.forks import Locked
 
 # Throttles are "in a row" if at most THROUGH calls succeeded between them. After more than ROW throttles in a row, all
 # calls pause. The pause is a fraction of the time that the row has lasted, within these bounds in seconds. If a limit
-# is configured or listed, a row is most likely a short problem of the service; otherwise, the limit is probably
-# reached. After a pause, one call is sent first. The other calls follow PROBE seconds later, because a refusal of the
-# first call would have arrived by then.
+# is configured or listed, only the time since the last accepted probe counts, because a row is most likely a short
+# problem of the service; otherwise, the limit is probably reached. After a pause, one call is sent first. The other
+# calls follow PROBE seconds later, because a refusal of the first call would have arrived by then.
 THROUGH = 4.0
 ROW = 2
 PAUSE_PART = 0.25

@@ -41,6 +41,9 @@ another process with the same store:
                                                  than LONG seconds, the burst, the slack or
                                                  the rate is lowered.
 
+If the limit is configured, a row in which PROBES probes (the first calls after pauses) were refused does not count as
+one of several rows, and a long row does not lower the burst.
+
 Two kinds of throttles start no trial of the rate. If the calls of the last second were faster than the rate, the burst
 was too large (`bursts`). If the minute contains more tokens than the service has ever accepted in a minute, the slack
 was too large (`slack`).
