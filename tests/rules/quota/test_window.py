@@ -119,6 +119,21 @@ def test_a_throttle_observation_has_the_relative_size_of_its_call() -> None:
     assert sizes == [pytest.approx(2.0, rel=0.05), 1.0]
 
 
+def test_refused_probes_prove_nothing_while_an_empty_bucket_may_still_be_too_small_for_the_call() -> None:
+    """Regression: large calls were refused by an empty bucket after each pause, and this looked like an outage."""
+    probes = []
+
+    class Seen(EvidenceEstimator):
+        def throttled(self, throttle: Throttle, counts: Counts) -> bool:
+            probes.append(throttle.refused_probes)
+            return super().throttled(throttle, counts)
+
+    book = window(tpm=60_000, estimator=Seen)  # 500 tokens in the shortest pause
+    for tokens, refused in ((900, 2), (2000, 2), (2000, 4)):
+        book.throttled("tokens", tokens, 20.0, 3 + refused, 0.1, refused_probes=refused)
+    assert probes == [2, 1, 4]
+
+
 def test_members_of_a_store_share_their_noise_level_and_burndown() -> None:
     book = window(tpm=600_000)
     book.burndown = Burndown(5.0, 600_000.0)

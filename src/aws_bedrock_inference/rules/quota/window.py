@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.rules.quota.beliefs import BURNDOWN, NOISE
 from aws_bedrock_inference.rules.quota.burndown import Burndown
+from aws_bedrock_inference.rules.quota.gates import PAUSE_FIRST
 from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 from aws_bedrock_inference.rules.quota.minutes import Minutes
 from aws_bedrock_inference.rules.quota.observed import Throttle
 from aws_bedrock_inference.rules.quota.refunds import Refunds
+from aws_bedrock_inference.rules.quota.rows import PROBES
 from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
 if TYPE_CHECKING:
@@ -293,6 +295,8 @@ class Window:
         shortly = rate * limit.used / max(1.0, self.requests.used) / limit.share
         calls = rate * span / MINUTE
         refused = tokens if name == "tokens" else 1.0
+        if refused > refused_probes * PAUSE_FIRST * limit.rate:  # an empty bucket may still lack this many units
+            refused_probes = min(refused_probes, PROBES - 1)
         size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
         overfull = limit.estimator.unproven > 0.0 and limit.used + refused > limit.minute
         limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size, refused_probes))
