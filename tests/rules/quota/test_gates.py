@@ -64,6 +64,34 @@ class TestPause:
         pause.on_admit(5.4)  # the third probe is accepted, and the next call is refused
         pause.record_throttle(5.4, 5.5)
         assert [*refused, pause.refused_probes] == [0, 0, 0, 1, 2, 0]
+        assert pause.probe_accepted
+
+    @pytest.mark.parametrize(
+        ("failed", "took", "refused", "accepted"),
+        [
+            (False, 0.1, 0, True),
+            (True, 0.1, 1, False),  # the probe failed with another error
+            (False, 0.6, 0, False),  # the refusal of the probe may still arrive
+        ],
+    )
+    def test_a_probe_without_a_success_is_accepted_only_if_a_refusal_would_have_arrived(
+        self,
+        failed: bool,  # noqa: FBT001
+        took: float,
+        refused: int,
+        accepted: bool,  # noqa: FBT001
+    ) -> None:
+        """Regression: during an outage with 503 and slow 429 answers, probes that were not refused seemed accepted, and
+        the rate fell to a thousandth.
+        """
+        pause = Pause()
+        for now in (1.0, 2.0, 3.0):
+            pause.record_throttle(now - took, now)
+        pause.on_admit(4.0)
+        if failed:
+            pause.on_failure(4.0)
+        pause.record_throttle(4.3, 4.4)
+        assert (pause.refused_probes, pause.probe_accepted) == (refused, accepted)
 
     @pytest.mark.parametrize(("told", "pause_after"), [(True, 0.5), (False, 4.0)])
     def test_an_accepted_probe_shortens_the_pauses_if_a_limit_is_told(self, told: bool, pause_after: float) -> None:  # noqa: FBT001

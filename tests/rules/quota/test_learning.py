@@ -23,13 +23,16 @@ class Fixed:
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
         self.estimate = min(estimate, ceiling)
         self.burst = burst
-        self.slack = self.unproven = 0.0
+        self.slack = 0.0
         self.known = known
         self.reason = "fixed"
         self.noise = 0.0
 
     def elapsed(self, seconds: float, counts: Counts) -> None: ...
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
+        return False
+
+    def overfull(self, used: float, minute: float) -> bool:
         return False
 
     def adopt(self, estimate: float) -> None: ...
@@ -114,9 +117,22 @@ def row(at: float, until: float, used: float, *, probes: bool = True) -> list[Ob
     """
     times = [at + number / 2 for number in range(round((until - at) * 2) + 1)]
     return [
-        Observation(time, 20 * time, throttle=Throttle(count, used, used, refused_probes=probes * max(0, count - 3)))
+        Observation(
+            time,
+            20 * time,
+            throttle=Throttle(
+                *(count, used, used),
+                refused_probes=probes * max(0, count - 3),
+                probe_accepted=not probes and count > 3,
+            ),
+        )
         for count, time in enumerate(times, 1)
     ]
+
+
+def lowest(trace: list[Observation]) -> float:
+    """Return the lowest estimate of an estimator whose burst is already small."""
+    return min(answer.estimate for answer in replay(EvidenceEstimator(6000, burst=0.4, ceiling=6000), trace))
 
 
 def test_one_throttle_does_not_change_the_estimate() -> None:
@@ -219,13 +235,13 @@ def test_refused_calls_after_accepted_probes_reduce_the_burst() -> None:
 
 def test_refused_calls_after_an_accepted_probe_empty_the_bucket_and_refused_probes_do_not() -> None:
     seen = Observation(60.0, 1200.0)
-    for refused_probes, emptied in ((0, True), (1, False)):
+    for accepted in (True, False):
         estimator = EvidenceEstimator(6000, burst=5.0, ceiling=6000)
-        last = Throttle(4, 6000, 6000, refused_probes=refused_probes)
+        last = Throttle(4, 6000, 6000, refused_probes=not accepted, probe_accepted=accepted)
         drained = [
             estimator.throttled(throttle, seen) for throttle in (*(Throttle(n, 6000, 6000) for n in (1, 2, 3)), last)
         ]
-        assert drained == [False, False, False, emptied]
+        assert drained == [False, False, False, accepted]
 
 
 def test_a_series_of_throttles_over_many_seconds_shows_the_limit_per_minute() -> None:
@@ -306,3 +322,29 @@ def test_a_service_that_counts_the_minute_refuses_what_exceeds_it_and_nothing_el
 def test_what_has_gone_through_for_longer_than_a_minute_proves_that_no_minute_is_counted() -> None:
     trace = [*reserving(4), *reserving(70, after=4, used=7000.0)]
     assert final([*trace, *reserving(75, after=70, used=7500.0, every=6)]).slack > 3.0
+
+
+def test_repeated_rows_also_at_a_lower_rate_show_that_reservations_fill_the_minute() -> None:
+    """Regression: the rate fell to a quarter, because more than the limit had been accepted for over a minute before
+    the service began to count the minute.
+    """
+    accepted = [*reserving(4), *reserving(70, after=4, used=7000.0)]
+    rows = [*row(70.1, 72.1, 3000, probes=False), *row(72.2, 75.2, 3000, probes=False)]
+    overfull = final([*accepted, *(seen._replace(used=7000.0) for seen in rows)], burst=0.4)
+    assert (overfull.estimate, overfull.slack) == (0.99 * 6000, 0.0)
+    within = [*accepted, *(seen._replace(used=5000.0) for seen in rows)]
+    assert lowest(within) < 5000  # the minute is not overfull, so the rate is too high
+
+
+def test_a_row_after_accepted_probes_lowers_the_rate_at_most_once() -> None:
+    """Regression: when a service refused 70 % of all calls for 40 seconds, the rate fell to 4 % and stayed there."""
+    refused = row(60.1, 65.6, 3000, probes=False)
+    assert lowest([*busy(60), *refused]) == pytest.approx(0.8 * 6000)
+
+
+def test_many_outages_within_a_minute_reduce_the_burst() -> None:
+    """Regression: a service that refused all calls for two seconds after each burst was used to 29 %."""
+    outages = [row(60.1 + 8 * n, 62.6 + 8 * n, 6000) for n in range(6)]
+    for count, burst in ((5, 5.0), (6, 1.25)):
+        after = final([*busy(60), *(seen for outage in outages[:count] for seen in outage)])
+        assert (after.estimate, after.burst) == (6000, pytest.approx(burst, rel=0.02))

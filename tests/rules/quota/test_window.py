@@ -164,7 +164,8 @@ def test_a_call_as_large_as_the_limit_fits_into_an_empty_fixed_minute(tokens: in
 
 def test_the_burndown_is_not_blamed_for_a_throttle_while_reservations_exceed_the_minute() -> None:
     class Overfull(EvidenceEstimator):
-        unproven = 0.5
+        def overfull(self, used: float, minute: float) -> bool:
+            return used > minute
 
     def blamed(estimator: Any) -> int:
         book = window(tpm=60_000, burst=60.0, estimator=estimator)

@@ -56,20 +56,24 @@ class Pause:
     began 8 seconds ago and the limit is configured, the pause lasts 2 seconds. A pause lasts at least 0.5 and at most 4
     seconds.
 
-    The call that is sent first after a pause is a probe. `refused_probes` is the number of probes that the service
-    refused without accepting a call between them. If a probe is accepted, the service has no problem, and longer pauses
-    would waste its quota. Therefore, with a configured or listed limit, the throttles and the time are then counted
-    anew. Without such a limit, other programs may use the same quota, and the pauses leave a part of it to them.
+    The call that is sent first after a pause is a probe. `refused_probes` is the number of probes of the row that
+    failed with any error, since the last accepted probe. `probe_accepted` is True if the service accepted the last
+    probe, and the last throttle refused a later call. If a probe is accepted, the service has no problem, and longer
+    pauses would waste its quota. Therefore, with a configured or listed limit, the throttles and the time are then
+    counted anew. Without such a limit, other programs may use the same quota, and the pauses leave a part of it to
+    them.
 
     `in_a_row` is the number of throttles in the row. `answered` is True if a call has succeeded since the service last
     reported that the daily quota is exhausted.
     """
 
     __slots__ = (
+        "_accepted",
         "_blocked",
         "_probed_at",
         "_probing",
         "_since",
+        "_slowest",
         "_throttled_at",
         "_throttles",
         "_through",
@@ -77,6 +81,7 @@ class Pause:
         "answered",
         "exhausted_until",
         "in_a_row",
+        "probe_accepted",
         "refused_probes",
         "until",
     )
@@ -88,7 +93,9 @@ class Pause:
         self.until = self.exhausted_until = -inf
         self._since = -inf
         self._throttled_at = self._probed_at = -inf
-        self._probing = False
+        self._probing = self.probe_accepted = False
+        self._accepted: bool | None = None  # the result of the last probe; None while it is unknown
+        self._slowest = 0.0  # the longest time, in seconds, that a throttle of this row took to arrive
         self._throttles = self._through = 0.0
 
     def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
@@ -101,23 +108,34 @@ class Pause:
         """
         self.obey(stated, now)
         self._throttles += 1.0
+        self._slowest = max(self._slowest, now - admitted_at)
         if admitted_at <= self._throttled_at:
             return False
         through = admitted - self._throttles
         if through > self._through + THROUGH:
             self.in_a_row = 0
         self._through = through
-        accepted = self._throttled_at < self._probed_at < admitted_at
-        if not self.in_a_row or (accepted and self._told):
+        self.probe_accepted = self._throttled_at < self._probed_at < admitted_at and self._seems_accepted(now)
+        if not self.in_a_row:
+            self._slowest = now - admitted_at
+        if not self.in_a_row or self.probe_accepted:
+            self.refused_probes = 0
+        if not self.in_a_row or (self.probe_accepted and self._told):
             self._since, self._blocked = now, 0
         self.in_a_row += 1
         self._blocked += 1
-        self.refused_probes = self.refused_probes + 1 if admitted_at == self._probed_at else 0
+        self.refused_probes += admitted_at == self._probed_at
         self._throttled_at = now
         if self._blocked > ROW:
             part = PAUSE_PART if self._told else PAUSE_PART_UNTOLD
             self.park(now + min(PAUSE_LONGEST, max(PAUSE_FIRST, part * (now - self._since))))
         return True
+
+    def _seems_accepted(self, now: float) -> bool:
+        """Return True if the service accepted the last probe; otherwise return False. A probe that has no result yet
+        seems accepted if it has been in flight for longer than any throttle of the row took to arrive.
+        """
+        return now - self._probed_at > self._slowest if self._accepted is None else self._accepted
 
     def stalled_too_long(self, now: float) -> bool:
         """Return True if a row of throttles has lasted for more than 90 seconds; otherwise False.
@@ -172,8 +190,18 @@ class Pause:
     def on_success(self, admitted_at: float) -> None:
         """End the row of throttles if the successful call was admitted after the last throttle."""
         self.answered = True
+        if admitted_at == self._probed_at:
+            self._accepted = True
         if admitted_at > self._throttled_at:
             self.in_a_row = 0
+
+    def on_failure(self, admitted_at: float) -> None:
+        """Record that a call failed with an error that is not a throttle. If this call is a probe, the service did not
+        accept it.
+        """
+        if admitted_at == self._probed_at and self._accepted is None:
+            self._accepted = False
+            self.refused_probes += 1
 
     def on_admit(self, now: float) -> None:
         """Record that a call is admitted. If it is the first call after a pause, hold back the other calls for
@@ -181,7 +209,7 @@ class Pause:
         """
         if self._probing:
             self._probing = False
-            self._probed_at = now
+            self._probed_at, self._accepted = now, None
             self.until = now + PROBE
 
 

@@ -42,7 +42,8 @@ another process with the same store:
                                                  the rate is lowered.
 
 If the limit is configured, a row in which PROBES probes (the first calls after pauses) were refused does not count as
-one of several rows, and a long row does not lower the burst.
+one of several rows, unless there are OUTAGES of them within a minute. A long row does not lower the burst. While
+reservations exceed the minute, rows that continue at a lower rate set the slack to 0.
 
 Two kinds of throttles start no trial of the rate. If the calls of the last second were faster than the rate, the burst
 was too large (`bursts`). If the minute contains more tokens than the service has ever accepted in a minute, the slack
@@ -199,12 +200,19 @@ class EvidenceEstimator:
         """The fraction of the calls that the service throttles at random, even if few calls are sent."""
         return self.evidence.noise
 
-    @property
-    def unproven(self) -> float:
-        """The slack if it can be the cause of throttles, otherwise 0. The slack is the fraction by which the reserved
-        tokens can exceed the limit per minute. The slack is not the cause if the service has already accepted more than
-        the limit for over a minute.
+    def overfull(self, used: float, minute: float) -> bool:
+        """Return True if the slack can be the cause of a throttle, otherwise False. The slack is the fraction by which
+        the reserved tokens can exceed the limit per minute. `used` is the number of units (requests or tokens) that the
+        last minute and the throttled call need. `minute` is the limit of the minute.
+
+        The slack can be the cause only if `used` exceeds `minute`. After the slack has been set to 0, it can still be
+        the cause for 60 seconds. It is not the cause if the service has already accepted more than the limit for over a
+        minute.
         """
+        return used > minute and (self._unproven > 0.0 or self._slack.remains(self._now))
+
+    @property
+    def _unproven(self) -> float:
         return 0.0 if self._slack.proven(self._now) else self.slack
 
     def _count(self, counts: Counts) -> None:
@@ -250,7 +258,7 @@ class EvidenceEstimator:
         * the burst, if it is not small, and the limit is configured, listed or found by another process.
         * the rate.
         """
-        slack = self.unproven if counts.used > counts.minute else 0.0
+        slack = self._unproven if counts.used > counts.minute else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
 
@@ -319,7 +327,9 @@ class EvidenceEstimator:
 
         If the limit is configured, a short row is weighed when it has ended, because a short problem of the service
         begins in the same way. Such a problem also refuses the probes (the first calls after pauses), so it is no
-        evidence. If probes are accepted, but the calls after them are refused, each such refusal counts as a row.
+        evidence. But many such problems within a minute lower the burst, because some services refuse all calls for a
+        moment after a large burst. If probes are accepted, but the calls after them are refused, each such refusal
+        counts as a row. However, all refusals of one row together lower the rate at most once.
 
         Return True if the token bucket must be emptied: after repeated rows, after a long row that lowered the burst,
         or if the calls after an accepted probe were refused. Otherwise return False.
@@ -327,43 +337,54 @@ class EvidenceEstimator:
         rows = self._rows
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
-        if not self._firm:
-            if not rows.weighed:
-                return self._weigh_rows(throttle, counts)
-        elif throttle.refused_probes >= PROBES:
-            rows.weighed = True
-        elif throttle.in_a_row > OUTAGE and not throttle.refused_probes:
+        if not self._firm and not rows.weighed:
+            return self._weigh_rows(throttle, counts)
+        if self._firm and throttle.probe_accepted:
             self._weigh_rows(throttle, counts)
             return True
-        if rows.lasted(self._now) <= LONG:
-            return False
+        if self._firm and throttle.refused_probes >= PROBES and not rows.weighed and rows.outage(self._now):
+            self._reduce_burst(throttle)
+        return rows.lasted(self._now) > LONG and self._weigh_long_row(throttle)
+
+    def _weigh_long_row(self, throttle: Throttle) -> bool:
+        """Use a row longer than `LONG` as evidence: the minute was full. Lower the burst (of a limit that is not
+        configured), the slack or the rate. Return True if the burst was lowered; otherwise return False.
+        """
         if not self._firm and self._reduce_burst(throttle):
             return True
-        if self.unproven:
+        if self._unproven:
             self._slack.fail(self._now)
             self._change()
         elif throttle.lately < self.estimate:
             self._trial = None
-            to = max(LONG_KEPT * rows.estimate, throttle.lately)
+            to = max(LONG_KEPT * self._rows.estimate, throttle.lately)
             self._lower(to, to)
             self.reason = "no call succeeded for several seconds: the last minute was full"
             self._change()
         return False
 
     def _weigh_rows(self, throttle: Throttle, counts: Counts) -> bool:
-        """Count the present row of throttles. If there were too many rows, lower the burst or the rate, and return
-        True. Otherwise return False.
+        """Count the present row of throttles. If there were too many rows, lower the burst, the slack or the rate, and
+        return True. Otherwise return False.
         """
         rows = self._rows
         if not rows.again(self._now, self._prior.rows + most_by_noise(self.evidence.noise, counts.calls)):
             return False
-        if not self._reduce_burst(throttle):
+        if self._reduce_burst(throttle):
+            return True
+        if self._firm and self._slack.share and counts.used > counts.minute and rows.repeated(self._now):
+            self._slack.fail(self._now)
+            self.estimate = max(self.estimate, KEPT * self._growth.level)
+            self.reason = "repeated rows of throttles also at a lower rate: reservations filled the minute"
+        elif self._firm and rows.lowered:
+            return True
+        else:
             base = self._base(throttle)
             to = max(self._prior.kept * base, (1.0 - self._prior.below) * min(base, throttle.recently))
             level = rows.level(self._now, max(self._growth.level, base), throttle.lately)
             self._lower(to, max(to, level) if self._told else to)
             self.reason = "repeated rows of throttles"
-            self._change()
+        self._change()
         return True
 
     def _reduce_burst(self, throttle: Throttle) -> bool:

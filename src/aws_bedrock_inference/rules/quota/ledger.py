@@ -194,8 +194,12 @@ class Ledger:
             else:
                 limit = limit or self.window.nearest()
                 in_a_row = self.pause.in_a_row if fresh else 0
-                age, probes = now - ticket.admitted_at, self.pause.refused_probes
-                self.window.throttled(limit, ticket.tokens, now, in_a_row, age, refused_probes=probes)
+                age, pause = now - ticket.admitted_at, self.pause
+                self.window.throttled(
+                    *(limit, ticket.tokens, now, in_a_row, age),
+                    refused_probes=pause.refused_probes,
+                    probe_accepted=pause.probe_accepted,
+                )
             woken = self._serve(now)
         self._wake(woken, now)
         return limit
@@ -285,6 +289,8 @@ class Ledger:
             if answered:
                 self.pause.on_success(ticket.admitted_at)
                 self.concurrency.on_success()
+            else:
+                self.pause.on_failure(ticket.admitted_at)
             self._close(ticket, used, requests, now)
             woken = self._serve(now)
         self._wake(woken, now)

@@ -68,8 +68,9 @@ class Throttle(NamedTuple):
     * `refused`: the size of the throttled call, in units (requests or tokens).
     * `size`: the size of the throttled call, divided by the mean size of calls.
     * `refused_probes`: in a row of throttles, calls pause, and the first call after each pause is a probe. This is the
-      number of probes that were refused without an accepted call between them. A token bucket receives tokens during
+      number of probes that were refused without an accepted probe between them. A token bucket receives tokens during
       a pause. So if several probes are refused, an empty bucket is not the cause.
+    * `probe_accepted`: True if the service accepted the last probe, and then refused this call.
 
     `recently`, `lately` and `shortly` are in units per minute.
     """
@@ -83,6 +84,7 @@ class Throttle(NamedTuple):
     age: float = 0.0
     size: float = 1.0
     refused_probes: int = 0
+    probe_accepted: bool = False
 
     def at_least(self, calls: float) -> float:
         """Return the larger of two numbers, in units (requests or tokens) per minute: `recently`, the use of the last
@@ -113,10 +115,10 @@ class Estimator(Protocol):
         is empty, the next calls can use only units that are added to it from then on.
         """
 
-    @property
-    def unproven(self) -> float:
-        """The slack that can be the cause of a throttle. It is 0 if the service has certainly accepted reservations
-        beyond the limit of the minute, because the slack is then not the cause.
+    def overfull(self, used: float, minute: float) -> bool:
+        """Return True if the slack (reservations beyond the limit of the minute) can be the cause of a throttle;
+        otherwise return False. `used` is the number of units (requests or tokens) that the last minute and the
+        throttled call need. `minute` is the limit of the minute.
         """
 
     @property

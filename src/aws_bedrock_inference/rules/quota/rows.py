@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from math import exp, inf, sqrt
 
 from aws_bedrock_inference.rules.quota.gates import THROUGH
@@ -22,6 +23,10 @@ REPEATED = 60.0
 
 # Rows are forgotten in this many seconds.
 FORGOTTEN = 30.0
+
+# If OUTAGES rows within a minute look like outages, the service probably refuses all calls for a few seconds after each
+# burst that is too large.
+OUTAGES = 6
 
 # Noise (random throttles) also causes rows, but a larger fraction of throttled calls than this is not only noise.
 MOST_NOISE = 0.1
@@ -53,6 +58,7 @@ class Rows:
         self.length = 0
         self._lately = 0.0
         self._lowered_at = -inf
+        self._outages: deque[float] = deque(maxlen=OUTAGES)
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles when its first throttle arrives. In a row, almost no call succeeds between two
@@ -77,6 +83,14 @@ class Rows:
         self._lately = 1.0
         return True
 
+    def outage(self, now: float) -> bool:
+        """Record that the present row is an outage: the service refused several probes. Return True if there were
+        `OUTAGES` of them in the last 60 seconds; otherwise return False.
+        """
+        self.weighed = True
+        self._outages.append(now)
+        return len(self._outages) == OUTAGES and now - self._outages[0] < REPEATED
+
     def level(self, now: float, level: float, lately: float) -> float:
         """Return the level to which a rate later grows back. A row of throttles lowers the rate now.
 
@@ -84,9 +98,18 @@ class Rows:
         the rate was still too high after that decrease. In this case, the result is at most `lately` (the use of the
         last minute).
         """
-        again = now - self._lowered_at < REPEATED
+        again = self.repeated(now)
         self._lowered_at = now
         return min(level, lately) if again else level
+
+    @property
+    def lowered(self) -> bool:
+        """True if the present row of throttles has lowered the rate."""
+        return self._lowered_at >= self._began
+
+    def repeated(self, now: float) -> bool:
+        """Return True if a row of throttles lowered the rate less than 60 seconds ago; otherwise return False."""
+        return now - self._lowered_at < REPEATED
 
     def lasted(self, now: float) -> float:
         """Return the duration of the present row of throttles, in seconds."""

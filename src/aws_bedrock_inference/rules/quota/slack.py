@@ -9,7 +9,8 @@ kind of service it is, the slack grows step by step while reservations delay cal
 A throttle can be evidence against the slack. To decide this, the tokens of the throttled call are added to the tokens
 of the last minute. If the sum is more than the service has ever accepted in a minute, the slack is probably the cause
 of the throttle. These throttles are counted separately (`doubts`). If there are many of them, the service probably
-counts the tokens of each minute. The slack is then 0 for at least 60 seconds.
+counts the tokens of each minute. The slack is then 0 for at least 60 seconds. Earlier reservations remain in the minute
+for 60 seconds. Throttles in this time are no further evidence while the minute contains more than its limit.
 
 The use of the last 60 seconds is checked every second. If it has been above the limit at every check for over a minute,
 the service certainly does not count the last 60 seconds. Otherwise it would have refused calls. Later throttles are
@@ -22,6 +23,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.rules.quota.doubts import DOUBT, Doubts
+from aws_bedrock_inference.rules.quota.limit import MINUTE
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
@@ -57,6 +59,7 @@ class Slack:
         self._passed = 0.0  # the largest use of the minute without a refusal
         self._held = inf  # the use at the last check; inf after a refusal
         self._looked = self._due = self._low_at = 0.0
+        self._failed_at = -inf
         self._rest = REST
         self._doubts = Doubts()
 
@@ -81,11 +84,15 @@ class Slack:
 
         Return True if the slack explains the throttle; otherwise return False. The slack explains it if the last
         minute, with the throttled call, would have contained more tokens than the service has ever accepted in a
-        minute. After too many of these throttles, set the slack to 0.
+        minute. After too many of these throttles, set the slack to 0. In the next 60 seconds, earlier reservations
+        explain each throttle with which the minute would have contained more than the limit.
         """
-        tried = self._tries(now, counts.used + throttle.refused, counts)
+        held = counts.used + throttle.refused
+        tried = self._tries(now, held, counts)
         self._count(now, counts, tried=tried)
         self._held = inf
+        if self.remains(now) and held > counts.minute:
+            return True
         if self._configured:  # a service changes; without a configured limit, the limit itself may be wrong
             self._passed = min(self._passed, counts.used)
         near = self._passed < NEAR * counts.minute
@@ -101,6 +108,7 @@ class Slack:
         seconds, 960 seconds, up to an hour. `restore` makes the next period shorter again.
         """
         self.share = self._passed = 0.0
+        self._failed_at = now
         self._due = now + self._rest
         self._rest = min(LONGEST, self._rest * LONGER)
         self._doubts.end(anyway=False)
@@ -110,11 +118,17 @@ class Slack:
         trial. `share` is the slack from before the trial. In the trial, the slack was 0, to see whether the throttles
         stop. The trial did not show that the slack caused the throttles, so the slack can be used again.
         """
-        self.share, self._due = share, now
+        self.share, self._due, self._failed_at = share, now, -inf
         self._rest = max(REST, self._rest / LONGER)
 
     def _tries(self, now: float, held: float, counts: Counts) -> bool:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
+
+    def remains(self, now: float) -> bool:
+        """Return True if the slack was set to 0 in the last 60 seconds; otherwise return False. In this time, the
+        minute can still contain the reservations that exceeded its limit.
+        """
+        return now - self._failed_at <= MINUTE
 
     def proven(self, now: float) -> bool:
         """Return True if the service certainly does not count a sliding minute (the last 60 seconds); otherwise return

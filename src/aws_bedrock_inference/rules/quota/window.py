@@ -278,11 +278,19 @@ class Window:
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(
-        self, name: str, tokens: float, now: float, in_a_row: int, age: float, *, refused_probes: int = 0
+        self,
+        name: str,
+        tokens: float,
+        now: float,
+        in_a_row: int,
+        age: float,
+        *,
+        refused_probes: int = 0,
+        probe_accepted: bool = False,
     ) -> None:
         """Use the throttle of a call of `tokens` as evidence about a limit. `name` is the throttled dimension (requests
         or tokens). The call was admitted `age` seconds ago. `in_a_row` is the position of the throttle in its row of
-        throttles, or 0. `Throttle` explains `in_a_row` and `refused_probes`.
+        throttles, or 0. `Throttle` explains `in_a_row`, `refused_probes` and `probe_accepted`.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -298,8 +306,9 @@ class Window:
         if refused > refused_probes * PAUSE_FIRST * limit.rate:  # an empty bucket may still lack this many units
             refused_probes = min(refused_probes, PROBES - 1)
         size = tokens * self._asking / max(1.0, self._asked) if name == "tokens" else 1.0
-        overfull = limit.estimator.unproven > 0.0 and limit.used + refused > limit.minute
-        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size, refused_probes))
+        overfull = limit.estimator.overfull(limit.used + refused, limit.minute)
+        probes = refused_probes, probe_accepted
+        limit.throttled(Throttle(in_a_row, recently, lately, refused, shortly, calls, age, size, *probes))
         if self._asking > USUAL_CALLS:
             self._asked, self._asking = self._asked / 2.0, self._asking / 2.0
         if name == "tokens" and in_a_row and not overfull:  # the slack is then the suspect, not the burndown
