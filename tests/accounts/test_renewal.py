@@ -13,7 +13,7 @@ from support.sts import ARN, signers
 
 from aws_bedrock_inference import AssumedRole, AsyncBedrockClient, Denied, Pipeline
 from aws_bedrock_inference.accounts import session_for
-from aws_bedrock_inference.accounts.credentials import PAUSE
+from aws_bedrock_inference.accounts.spans import PAUSE
 from aws_bedrock_inference.background import background
 from aws_bedrock_inference.fault import Origin
 

@@ -20,6 +20,7 @@ from botocore.session import Session
 from cachetools import LRUCache
 
 from aws_bedrock_inference.accounts.replaced import is_refusal, replaced, with_other_credentials
+from aws_bedrock_inference.accounts.spans import LAST, PAUSE
 from aws_bedrock_inference.forks import Locked, renew_after_fork, renew_lock
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.log import LOGGER
@@ -33,16 +34,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 # Seconds before the expiry at which a renewal starts: 15 minutes as in botocore, but at most a quarter of the session,
-# so that a short session is not always due for renewal. Until one minute before the expiry, calls can use the current
-# credentials.
+# so that a short session is not always due for renewal.
 _EARLY = 900
-_LAST = 60
 
 # The longest session of a role that another role assumes, in seconds. AssumeRole refuses a longer one.
 _CHAINED = 3600
-
-# Seconds between a failed renewal and the next attempt, while the credentials are still valid.
-PAUSE = 30.0
 
 # The number of credentials that one session stores: one for each role and set of tags in use.
 _MOST = 1000
@@ -87,7 +83,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         self.principal: str = f"{through} {_principal(role)}".strip()
         self._account_id = role.account  # known before the first fetch, because the role's ARN contains it
         self._advisory_refresh_timeout = min(_EARLY, role.duration // 4)
-        self._mandatory_refresh_timeout = _LAST
+        self._mandatory_refresh_timeout = LAST
         self._role = role
         self._base = base
         self._region = region
@@ -115,7 +111,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         before the credentials expire, however, return True.
         """
         if self._wall() < self._paused_until:
-            refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
+            refresh_in = LAST if refresh_in is None else min(refresh_in, LAST)
         needed: bool = super().refresh_needed(refresh_in)
         return needed
 
@@ -129,7 +125,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         else:
             return self._given
         self._paused_until = self._wall() + PAUSE
-        if not self.refresh_needed(_LAST):
+        if not self.refresh_needed(LAST):
             LOGGER.warning(
                 "could not renew the credentials of the role %s (error code %s, cause %s). Calls still use the current "
                 "credentials; correct the cause before these expire",

@@ -158,7 +158,7 @@ class AiohttpTransport:
         the renewal only if the current identity may expire too soon. The call stops waiting when the attempt or the
         call must end.
         """
-        renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
+        renewal = background.start(("identity", id(self._signer.source)), self._signer.renewed)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
             return self._signer.current() or await finished(renewal)
 

@@ -108,7 +108,7 @@ class BlockingTransport:
         the renewal only if the current identity may expire too soon. The call stops waiting when the attempt or the
         call must end.
         """
-        renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
+        renewal = background.start(("identity", id(self._signer.source)), self._signer.renewed)
         exchange.begin(CREDENTIALS)
         return self._signer.current() or renewal.result(exchange.left())
 

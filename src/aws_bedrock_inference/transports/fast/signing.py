@@ -8,9 +8,11 @@ signature of this module equals botocore's byte for byte.
 from __future__ import annotations
 
 import hmac
+import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
@@ -24,17 +26,16 @@ from botocore.exceptions import (
 from botocore.tokens import FrozenAuthToken
 from botocore.utils import normalize_url_path
 
+from aws_bedrock_inference.accounts.credentials import RoleCredentials
 from aws_bedrock_inference.accounts.replaced import replaced
+from aws_bedrock_inference.accounts.spans import LAST, PAUSE
 from aws_bedrock_inference.forks import renew_after_fork, renew_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.operations import Request
-
-
-# botocore's own `_mandatory_refresh_timeout`, in seconds.
-_NECESSARY = 600
 
 
 class Signer(Protocol):
@@ -45,14 +46,15 @@ class Signer(Protocol):
         """The source of the credentials or of the token. Signers with the same source share one renewal."""
 
     def due(self) -> bool:
-        """Return whether the method `identity` would now send a request over the network, to renew credentials that
-        have expired or will expire soon.
-        """
+        """Return whether the identity has expired or will expire soon, so that a call must start its renewal."""
 
     def current(self) -> Any:
         """Return the identity that calls can still use while it is being renewed. Return None if the caller must wait
         for the renewal.
         """
+
+    def renewed(self) -> Any:
+        """Renew the identity, which can send requests over the network, and return it. Raises botocore's errors."""
 
     def identity(self) -> Any:
         """Return the identity. If there is none, raise botocore's error, such as `NoCredentialsError`."""
@@ -96,6 +98,9 @@ class Unsigned:
     def current(self) -> None:
         """Return None, because there is no identity."""
 
+    def renewed(self) -> None:
+        """Return None, because there is no identity."""
+
     def identity(self) -> None:
         """Return None, because there is no identity."""
 
@@ -135,6 +140,10 @@ class Bearer:
         """
         return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
+    def renewed(self) -> str:
+        """Return the token, which renews itself. Raises `NoAuthTokenError`."""
+        return self.identity()
+
     def identity(self) -> str:
         """Return the token. Raises `NoAuthTokenError`."""
         token = self.source
@@ -164,13 +173,23 @@ class SigV4:
 
     `session` is the botocore session that found the credentials. If AWS refuses access keys, this session reads them
     again. Without `session`, access keys are never read again.
+
+    botocore starts the renewal 15 minutes before the credentials expire. In the last 10 minutes, botocore itself signs
+    nothing if the renewal fails. This class uses the credentials until the last minute, so that a short failure of
+    their source ends no call. While the credentials are usable, it starts at most one renewal in 30 s (`clock`),
+    because every call would otherwise send a request to a source that fails, or whose sessions are short.
     """
 
-    def __init__(self, credentials: Any, service: str, region: str, session: Any = None) -> None:
+    def __init__(
+        self, credentials: Any, service: str, region: str, session: Any = None, *, clock: Clock = time.monotonic
+    ) -> None:
         self.source = credentials
         self._session = session
         self._service = service
         self._region = region
+        self._clock = clock
+        self._pause = 0.0 if isinstance(credentials, RoleCredentials) else PAUSE  # a role's credentials pause themselves
+        self._paused_until = -inf
         # The derived key, with the secret and the day from which it was derived.
         self._key: tuple[str, str, bytes] = ("", "", b"")
         renew_after_fork(self)
@@ -180,28 +199,32 @@ class SigV4:
         renew_lock(self.source)
 
     def due(self) -> bool:
-        """Return whether the credentials are due for renewal."""
+        """Return whether the credentials are due for renewal, and their renewal is not paused."""
         needed = getattr(self.source, "refresh_needed", None)
-        return needed is not None and needed()
+        return needed is not None and needed() and self._during_pause() is None
 
     def current(self) -> Any:
-        """Return the credentials that calls can use during the renewal, or None if calls must wait for the renewal.
-
-        botocore starts the renewal 15 minutes before the credentials expire. In the last 10 minutes before they expire,
-        each call must wait for the renewal.
+        """Return the credentials that calls can use during the renewal. Return None in the last minute before the
+        credentials expire: then calls must wait for the renewal.
         """
         credentials = self.source
-        if not isinstance(credentials, RefreshableCredentials):
-            return None
-        if credentials.refresh_needed(getattr(credentials, "_mandatory_refresh_timeout", _NECESSARY)):
+        if not isinstance(credentials, RefreshableCredentials) or credentials.refresh_needed(LAST):
             return None
         return getattr(credentials, "_frozen_credentials", None)
+
+    def renewed(self) -> Any:
+        """Renew the credentials and return them. Raises botocore's errors."""
+        self._paused_until = self._clock() + self._pause
+        return self.source.get_frozen_credentials()
 
     def identity(self) -> Any:
         """Return the current credentials. If they are due for renewal, botocore renews them first."""
         if self.source is None:
             raise NoCredentialsError
-        return self.source.get_frozen_credentials()
+        return self._during_pause() or self.source.get_frozen_credentials()
+
+    def _during_pause(self) -> Any:
+        return self.current() if self._clock() < self._paused_until else None
 
     def replaced(self, identity: Any) -> bool:
         """Read the credentials again after the service refused `identity`. Return whether they have changed."""
