@@ -258,8 +258,8 @@ class ContentFilteredError(_Answered, InvalidByService):
 
 
 class AnswerIncomplete(_Answered):
-    """An answer that lacks the requested tool call or JSON, because the answer was truncated or the JSON violates its
-    schema.
+    """An answer that lacks the requested tool call or JSON. The answer was truncated, the service could not read what
+    the model wrote, or the JSON violates its schema.
     """
 
 

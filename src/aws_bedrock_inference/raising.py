@@ -45,11 +45,8 @@ _CLASSES: dict[Kind, type[BedrockError]] = {
     Kind.STREAM: StreamBroken,
     Kind.UNKNOWN: ServiceFault,
 }
-_BY_CAUSE: dict[str, type[BedrockError]] = {
-    **dict.fromkeys(FILTER_CAUSES, ContentFilteredError),
-    "answer-truncated": AnswerIncomplete,
-    "answer-breaks-schema": AnswerIncomplete,
-}
+_BY_CAUSE: dict[str, type[BedrockError]] = dict.fromkeys(FILTER_CAUSES, ContentFilteredError)
+_BY_CODE: dict[str, type[BedrockError]] = {AnswerIncomplete.__name__: AnswerIncomplete}
 _REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refused.__subclasses__()}
 
 
@@ -66,8 +63,10 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
         fault = replace(fault, advice=f"{fault.advice} {more}".lstrip())
         outcome = outcome._replace(fault=fault)
     # A partial answer is never lost, whatever ended the call.
-    kind: type[BedrockError] = _BY_CAUSE.get(fault.cause, StreamBroken)
-    if not outcome.emitted and fault.cause not in _BY_CAUSE:
+    kind: type[BedrockError] | None = _BY_CAUSE.get(fault.cause) or _BY_CODE.get(fault.code)
+    if kind is None and outcome.emitted:
+        kind = StreamBroken
+    elif kind is None:
         kind = _REFUSALS.get(fault.code, Refused) if fault.kind is Kind.REFUSED else _CLASSES[fault.kind]
     error = kind(outcome, operation, route)
     error.__cause__ = fault.error

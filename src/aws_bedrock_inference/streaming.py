@@ -95,9 +95,9 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
     if transcript.whole:
         return None
     if transcript.failure is not None:
-        code, message = transcript.failure
-        if code:
-            return answered(code, message, status=None)
+        code, message, status = transcript.failure
+        if code or status is not None:
+            return answered(code, message, status=status)
         return unanswered(None, code="StreamBroken", message=f"the model reported an error in its stream: {message}")
     if end is not None:
         return end

@@ -96,6 +96,19 @@ def test_a_truncated_answer_is_requested_again_with_a_larger_limit(
     assert (ended.attempts, ended.usage) == (2, Usage(6, 10))
 
 
+@pytest.mark.parametrize("reason", ["malformed_tool_use", "malformed_model_output"])
+def test_output_that_the_service_could_not_read_is_no_answer(face: Any, reason: str) -> None:
+    with Wire(answer(said(TEXT, reason=reason))) as wire:
+        client, _ = opened(face, wire)
+        with pytest.raises(AnswerIncomplete, match=reason) as raised:
+            face.get(client.invoke("Why?", tools=TOOLS))
+        assert face.get(client.invoke("Why?")).stop_reason == reason
+        assert len(wire.received) == 2
+    error = raised.value
+    assert (error.cause, error.decision) == ("model-invalid-tool-output", Decision.RETRY_LIMITED)
+    assert (error.usage, error.received) == (Usage(3, 5), "Let me look.")
+
+
 @pytest.mark.parametrize(("cut", "whole", "options"), DUE)
 def test_a_second_truncated_answer_raises_with_the_received_part(face: Any, cut: Any, whole: Any, options: Any) -> None:
     with Wire(answer(cut)) as wire:

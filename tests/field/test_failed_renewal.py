@@ -1,4 +1,4 @@
-"""Credentials that are still valid are used although their renewal fails, and their source is not asked at every call."""
+"""Credentials that are still valid are used although their renewal fails, and their source is not asked every time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ class Source:
         self.credentials = RefreshableCredentials(
             "KEY0", "s", "t", self.now + timedelta(seconds=seconds), self.renew, "container-role", lambda: self.now
         )
-        self.signer = SigV4(self.credentials, "bedrock", "us-east-1", clock=lambda: self.now.timestamp())
+        self.signer = SigV4(self.credentials, "bedrock", "us-east-1", clock=self.clock)
+
+    def clock(self) -> float:
+        return self.now.timestamp()
 
     def renew(self) -> dict[str, str]:
         self.asked += 1

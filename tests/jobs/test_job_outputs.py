@@ -97,6 +97,7 @@ def test_an_output_that_does_not_repeat_the_body_is_joined_by_its_id(read: Calla
         ({"error": {"errorCode": 500}}, ""),
         ({}, "its output line has neither an output nor an error"),
         ({"modelOutput": None, "error": None}, "its output line has neither an output nor an error"),
+        ({"modelOutput": {"type": "error", "error": {"type": "api_error", "message": "Internal"}}}, "Internal"),
     ],
 )
 def test_a_line_without_an_answer_does_not_count_as_one(

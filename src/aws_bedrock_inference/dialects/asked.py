@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.json_schema import violation
 from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
-from aws_bedrock_inference.dialects.usage import TRUNCATED, stop_reason
+from aws_bedrock_inference.dialects.usage import MALFORMED, TRUNCATED, stop_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,14 +18,17 @@ _TOOLS, _OUTPUT = "toolConfig", "outputConfig"
 _REQUIRED = {"any", "tool"}
 _ENDED = {"end_turn", "stop_sequence"}
 
+# The causes of defects in the error catalogue.
+_TRUNCATED, _MALFORMED, _UNFIT = "answer-truncated", "model-invalid-tool-output", "answer-breaks-schema"
+
 
 class Problem(NamedTuple):
-    """A defect of an answer: it lacks the tool call or the JSON that its request asks for. `cut` is True if the answer
-    was truncated. `at_limit` is True if it was truncated because it reached the request's `maxTokens`.
+    """A defect of an answer: it lacks the tool call or the JSON that its request asks for. `cause` is the defect's name
+    in the error catalogue. `at_limit` is True if the answer was truncated because it reached the request's `maxTokens`.
     """
 
     message: str
-    cut: bool
+    cause: str
     at_limit: bool = False
 
 
@@ -52,10 +55,12 @@ def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Proble
             return None
         by = _limit(params) if reason != "model_context_window_exceeded" else "the model's context window"
         return Problem(
-            f"{by} truncated the answer {lacks}", cut=True, at_limit=reason != "model_context_window_exceeded"
+            f"{by} truncated the answer {lacks}", _TRUNCATED, at_limit=reason != "model_context_window_exceeded"
         )
+    if reason in MALFORMED:
+        return Problem(f"the model wrote output that the service could not read (stop reason {reason})", _MALFORMED)
     if schema is not None and reason in _ENDED and (problem := violation(schema, text_of(content))) is not None:
-        return Problem(f"the answer does not follow the JSON schema of the request: {problem}", cut=False)
+        return Problem(f"the answer does not follow the JSON schema of the request: {problem}", _UNFIT)
     return None
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from aws_bedrock_inference.call import Estimate, Usage
 from aws_bedrock_inference.dialects.content import FLAT_TEXTS, Assembly, text_of
+from aws_bedrock_inference.dialects.failed import Failure, failure_of
 from aws_bedrock_inference.dialects.usage import (
     blocked,
     has_metrics,
@@ -48,13 +49,13 @@ class Transcript:
       a tool that AWS runs. It is False after a piece of text, and after the end of the answer.
     * `intervened`: True if a guardrail changed or blocked the answer of InvokeModelWithResponseStream. For a
       ConverseStream, it is always False: `stop_reason` shows the intervention instead.
-    * `failure`: the code and the message of an error that the model itself reported.
+    * `failure`: an error that the model itself reported. Nothing that follows it is read.
     * `index`: the index of the content block of the last event. `open` is True until this block ends.
     """
 
     may_end = False
     intervened = False
-    failure: tuple[str, str] | None = None
+    failure: Failure | None = None
 
     def __init__(self) -> None:
         self.begun = False
@@ -182,6 +183,10 @@ class NativeTranscript(Transcript):
         if chunk is None:
             self.begun = True
             return
+        if not self.whole and self.failure is None:
+            self.failure = failure_of(chunk)
+        if self.failure is not None:
+            return
         alone = False
         kind = chunk.get("type")
         if isinstance(kind, str) and kind in _ANTHROPIC:
@@ -194,7 +199,7 @@ class NativeTranscript(Transcript):
             self._flat(chunk)
         self._blocked = blocked(chunk, alone=alone)
         self.intervened = self.intervened or intervened(chunk)
-        if has_metrics(chunk) and self.failure is None:
+        if has_metrics(chunk):
             usage = usage_in_chunk(chunk)
             self.usage = with_hour_of(usage, self._begin) if usage is not None else None
             self.whole = True
@@ -238,9 +243,7 @@ class NativeTranscript(Transcript):
         elif kind == "message_delta":
             self.stop_reason = stop_reason(delta) or self.stop_reason
         elif kind == "message_stop":
-            self.whole = self.failure is None
-        elif kind == "error" and not self.whole:
-            self.failure = _failure(chunk.get("error"))
+            self.whole = True
 
     def _flat(self, chunk: dict[str, Any]) -> None:
         self.begun = True
@@ -290,14 +293,6 @@ def _flat_texts(place: Any) -> list[str]:
     if not isinstance(place, dict):
         return []
     return [place[name] for name in (*FLAT_TEXTS, "content") if isinstance(place.get(name), str)]
-
-
-def _failure(error: Any) -> tuple[str, str]:
-    """Return the code and the message of an error that a model of Anthropic reported inside a stream."""
-    if not isinstance(error, dict):
-        return "", ""
-    code, message = error.get("type"), error.get("message")
-    return (code if isinstance(code, str) else ""), (message if isinstance(message, str) else "")
 
 
 def _length(value: Any) -> int:

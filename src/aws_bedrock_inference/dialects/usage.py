@@ -71,6 +71,8 @@ _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 # Stop reasons of truncated and of blocked answers, in lower case: Converse, Nova and Titan; Anthropic, whose models
 # refuse with status 200; OpenAI; Cohere.
 TRUNCATED = frozenset({"max_tokens", "model_context_window_exceeded", "length"})
+# Stop reasons of Converse for output that does not follow the protocol of the model (botocore 1.44.8's service model).
+MALFORMED = frozenset({"malformed_model_output", "malformed_tool_use"})
 CONTENT_FILTERED = "content_filtered"
 # Stop reasons of complete answers, in lower case: Converse, Nova and Anthropic; OpenAI, Mistral, Llama, DeepSeek and
 # AI21; Cohere; Titan.

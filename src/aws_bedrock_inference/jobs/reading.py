@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aws_bedrock_inference.dialects.failed import failure_of
 from aws_bedrock_inference.dialects.request import is_converse
 from aws_bedrock_inference.jobs.outputs import Outputs, id_of
 from aws_bedrock_inference.jobs.preparing import CONVERSE, NATIVE
@@ -131,11 +132,14 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
 
 def _record(line: dict[str, Any]) -> JobRecord:
     """Return the record that an output line describes. If the line has neither `modelOutput` nor `error`, the record
-    has an error that states this.
+    has an error that states this. It also has an error if its output is an error that the model reports.
     """
     record_id, body, output = id_of(line) or "", line.get("modelInput") or {}, line.get("modelOutput")
     if error := line.get("error"):
         return JobRecord(record_id, body, error=_error(error))
+    if isinstance(output, dict) and (failure := failure_of(output)) is not None:
+        reported = {"errorCode": failure.code or failure.status, "errorMessage": failure.message}
+        return JobRecord(record_id, body, error=_error(reported))
     if output is None:
         return JobRecord(record_id, body, error=_not_reached("its output line has neither an output nor an error"))
     return JobRecord(record_id, body, output)

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 _CONVERSE = frozenset({"converse", "converse_stream"})
 _LARGER = 2
+_ADVICE = {
+    "answer-truncated": "Raise max_tokens, or request a shorter answer. The incomplete answer is in `answer`, and was "
+    "charged.",
+    "answer-breaks-schema": "Send the request again, or simplify the schema. The received answer is in `answer`, and "
+    "was charged.",
+    "model-invalid-tool-output": "Send the request again, or simplify the tools and their schemas. The received answer "
+    "is in `answer`, and was charged.",
+}
 
 
 class Complete(Ordered):
@@ -39,8 +47,8 @@ class Complete(Ordered):
       rarely helps: an answer that is longer than twice the limit is usually also longer than four times the limit.
 
     If the answer is still truncated, the call ends with the fault `AnswerIncomplete`. A call also ends with this fault
-    if its JSON is malformed or does not match its schema. Schemas are checked if `jsonschema` is installed (extra
-    `schema`).
+    if its stop reason is `malformed_tool_use` or `malformed_model_output`, or if its JSON is malformed or does not
+    match its schema. Schemas are checked if `jsonschema` is installed (extra `schema`).
 
     A stream is not repeated, because its events were already delivered. The caller receives the events, and then the
     fault. Answers of InvokeModel, and answers to requests without tools and schema, are not checked.
@@ -117,20 +125,17 @@ def _enlarged(call: Call, limit: int) -> Call:
 
 def _fault(problem: Problem, outcome: Outcome | None = None) -> Fault:
     metadata: dict[str, Any] = outcome.value.get("ResponseMetadata", {}) if outcome is not None else {}
-    if problem.cut:
-        cause, decision, category = "answer-truncated", Decision.FAIL, Category.PERMANENT
-        advice = "Raise max_tokens, or request a shorter answer. The incomplete answer is in `answer`, and was charged."
-    else:
-        cause, decision, category = "answer-breaks-schema", Decision.RETRY_LIMITED, Category.UNKNOWN
-        advice = "Send the request again, or simplify the schema. The received answer is in `answer`, and was charged."
+    decision, category = Decision.RETRY_LIMITED, Category.UNKNOWN
+    if problem.cause == "answer-truncated":
+        decision, category = Decision.FAIL, Category.PERMANENT
     return Fault(
         code="AnswerIncomplete",
         message=problem.message,
         kind=Kind.MODEL,
         decision=decision,
         category=category,
-        cause=cause,
-        advice=advice,
+        cause=problem.cause,
+        advice=_ADVICE[problem.cause],
         status=200,
         request_id=metadata.get("RequestId"),
         response={"ResponseMetadata": metadata},

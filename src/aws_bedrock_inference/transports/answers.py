@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.call import Outcome
+from aws_bedrock_inference.dialects.failed import failure_of
 from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of, with_hour_of
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.knowledge.waits import milliseconds, retry_after
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aws_bedrock_inference.call import Usage
+    from aws_bedrock_inference.dialects.failed import Failure
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.operations import Operation
 
 # The fields in which errors of proxies and gateways have their message, from the outermost to the innermost.
 _MESSAGES = ("error", "errors", "detail", "message", "Message", "msg")
+
+# AWS's code for an error of the model, for a model that states no code.
+_OF_MODEL = "ModelErrorException"
 
 # The lowest HTTP status that botocore reads as an error.
 ERROR = 301
@@ -39,7 +44,13 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
         return Outcome(fault=refusal(plan, status, headers, body, wall=wall))
     try:
         response = plan.response(status, headers, body)
-        return Outcome(response, usage=_usage(response, headers, body))
+        native = _native(response, body)
+        if native is None:
+            return Outcome(response, usage=usage_of(response))
+        failure = failure_of(native)
+        if failure is None:
+            return Outcome(response, usage=_usage(native, headers))
+        return Outcome(fault=_reported(failure, response))
     except MalformedError as error:
         fault = unanswered(error, code="MalformedResponse", message=f"{error}{stated_form(headers, JSON)}")
         return Outcome(fault=replace(fault, request_id=headers.get("x-amzn-requestid")))
@@ -63,13 +74,23 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     )
 
 
-def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) -> Usage | None:
+def _native(response: dict[str, Any], body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in the model's own format. Return None for an answer in Converse's format."""
     if not response.get("contentType", "").startswith("application/json"):
-        return usage_of(response)
+        return None
     native = read_json(body)
-    native = native if isinstance(native, dict) else {}
+    return native if isinstance(native, dict) else {}
+
+
+def _usage(native: dict[str, Any], headers: Mapping[str, str]) -> Usage | None:
     counted = usage_in_headers(headers)
     return usage_of(native) if counted is None else with_hour_of(counted, native)
+
+
+def _reported(failure: Failure, response: dict[str, Any]) -> Fault:
+    """Return the fault of an answer with status 200 in which the model reports an error."""
+    request_id = response["ResponseMetadata"].get("RequestId")
+    return answered(failure.code or _OF_MODEL, failure.message, status=failure.status, request_id=request_id)
 
 
 def _foreign_message(body: bytes) -> str:

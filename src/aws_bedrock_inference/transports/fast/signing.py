@@ -8,7 +8,6 @@ signature of this module equals botocore's byte for byte.
 from __future__ import annotations
 
 import hmac
-import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -29,6 +28,7 @@ from botocore.utils import normalize_url_path
 from aws_bedrock_inference.accounts.credentials import RoleCredentials
 from aws_bedrock_inference.accounts.replaced import replaced
 from aws_bedrock_inference.accounts.spans import LAST, PAUSE
+from aws_bedrock_inference.clock import monotonic
 from aws_bedrock_inference.forks import renew_after_fork, renew_lock
 
 if TYPE_CHECKING:
@@ -181,14 +181,14 @@ class SigV4:
     """
 
     def __init__(
-        self, credentials: Any, service: str, region: str, session: Any = None, *, clock: Clock = time.monotonic
+        self, credentials: Any, service: str, region: str, session: Any = None, *, clock: Clock = monotonic
     ) -> None:
         self.source = credentials
         self._session = session
         self._service = service
         self._region = region
         self._clock = clock
-        self._pause = 0.0 if isinstance(credentials, RoleCredentials) else PAUSE  # a role's credentials pause themselves
+        self._pause = 0.0 if isinstance(credentials, RoleCredentials) else PAUSE  # RoleCredentials pauses by itself
         self._paused_until = -inf
         # The derived key, with the secret and the day from which it was derived.
         self._key: tuple[str, str, bytes] = ("", "", b"")
