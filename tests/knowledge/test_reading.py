@@ -85,6 +85,7 @@ def test_errors_raised_by_botocore_itself_are_read(name: str) -> None:
 def test_network_errors_are_read() -> None:
     assert classify(ConnectionResetError(104, "Connection reset by peer")).cause == "connection-refused-or-reset"
     assert classify(socket.gaierror(-2, "Name or service not known")).cause == "endpoint-unreachable-dns"
+    assert classify(socket.gaierror(-3, "Try again")).cause == "dns-temporary-failure"
     assert classify(ssl.SSLCertVerificationError(1, "certificate verify failed")).cause == "tls-certificate-error"
 
 

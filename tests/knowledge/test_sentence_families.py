@@ -53,6 +53,42 @@ FAMILIES = [
     # the source of credentials answered with a web page: repeating does not help, unlike with a broken answer of AWS's
     ("AWS credential provider failed: SyntaxError: Unrecognized token '<'", "credential-source-unreadable", "FAIL"),
     ("SyntaxError: Deserialization error: to see the raw response, inspect x", "malformed-response", "RETRY"),
+    # the same, with words of a parser that an invalid request has, too
+    (
+        "Bedrock failed: JSON Parse error: Unrecognized token '<' Deserialization error: to see the raw response, see",
+        "malformed-response",
+        "RETRY",
+    ),
+    # the source of credentials did not answer this time
+    (
+        (
+            "Error when retrieving credentials from container-role: Error retrieving metadata: Received error when "
+            "attempting to retrieve container metadata: Connect timeout on endpoint URL: http://169.254.170.23/v1"
+        ),
+        "credential-source-unavailable",
+        "RETRY",
+    ),
+    (
+        "Error when retrieving credentials from iam-role: Credential refresh failed, response did not contain: token",
+        "credential-source-unavailable",
+        "RETRY",
+    ),
+    (
+        "MetadataRetrievalError: Error retrieving metadata: Received non 200 response 404 from container metadata: x",
+        "credentials-missing",
+        "FAIL",
+    ),
+    # DNS: a resolver that fails for a moment, and a name that does not exist
+    ("getaddrinfo EAI_AGAIN bedrock-runtime.us-east-1.amazonaws.com", "dns-temporary-failure", "RETRY"),
+    ("lookup sts.us-east-1.amazonaws.com on 10.0.0.10:53: server misbehaving", "dns-temporary-failure", "RETRY"),
+    ("lookup sts.us-east-9.amazonaws.com on 10.0.0.10:53: no such host", "endpoint-unreachable-dns", "FAIL"),
+    # requests
+    ("The request body is not valid JSON: surrogates not allowed: line 1", "malformed-request-body", "FAIL"),
+    (
+        "An `assistant` message in the final position would pre-fill the assistant response.",
+        "malformed-messages-roles",
+        "FAIL",
+    ),
     # libraries
     (
         'PHP Fatal error: Uncaught Error: Class "Aws\\Sqs\\SqsClient" not found in /srv/a.php:2',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import socket
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -18,6 +19,8 @@ from aws_bedrock_inference import Breaker, CircuitOpen, DeadlineTooClose, Pipeli
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.doubles import World
 
 SLOW = error("SlowDown", 503)
 THROUGHPUT = error("ProvisionedThroughputExceededException")
@@ -67,6 +70,24 @@ def test_a_boto3_resource_can_use_the_client(moto_url: str, enduring: Any) -> No
     script.then(THROUGHPUT, THROUGHPUT)
     table.put_item(Item={"id": "1"})
     assert table.get_item(Key={"id": "1"})["Item"] == {"id": "1"}
+
+
+def test_a_temporary_failure_of_dns_is_retried_as_boto3_retries_it(
+    bare: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = resilient(bare("s3"), clock=world.clock, sleep=world.sleep)
+    failures = iter([socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")] * 2)
+    found = socket.getaddrinfo
+
+    def look_up(*query: Any) -> Any:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+        return found(*query)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    client.list_buckets()
+    assert len(world.sleeps) == 2
 
 
 @pytest.mark.parametrize("mode", ["standard", "legacy", "adaptive"])

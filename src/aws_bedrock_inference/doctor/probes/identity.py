@@ -42,6 +42,7 @@ _REFUSED = ("invalid-access-key", "credentials-expired", "signature-mismatch", "
     needs=["region"],
     tells=[
         *("credentials-missing", "credentials-expired", "credential-source-unreadable", "sdk-config-invalid", _KEY),
+        "credential-source-unavailable",
         *("sso-token-expired", "web-identity-token-expired", "identity-token-refused", "oidc-provider-missing"),
         *("sts-assume-role-denied", "assume-role-trust", "mfa-required-or-wrong"),
     ],

@@ -54,7 +54,11 @@ def _way(world: World) -> tuple[str, int, bool]:
     return parts.hostname or "", port, bool(proxy.hostname)
 
 
-@probe(_NETWORK, needs=["endpoint"], tells=["endpoint-unreachable-dns", "proxy-unreachable", "region-disabled"])
+@probe(
+    _NETWORK,
+    needs=["endpoint"],
+    tells=["endpoint-unreachable-dns", "dns-temporary-failure", "proxy-unreachable", "region-disabled"],
+)
 def name(world: World) -> Finding:
     """Resolve the host name of the endpoint. If calls go through a proxy, resolve the name of the proxy instead."""
     host, port, is_proxy = _way(world)
