@@ -30,7 +30,7 @@ class Truth:
 
     known = True
     reason = "told"
-    noise = unproven = 0.0
+    noise = 0.0
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -49,6 +49,9 @@ class Truth:
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:  # noqa: ARG002 - an estimator
         self._read()
         return self._run.world.noise == 0.0  # a refused call proves that the bucket is nearly empty
+
+    def overfull(self, used: float, minute: float) -> bool:  # noqa: ARG002 - an estimator
+        return False
 
     def adopt(self, estimate: float) -> None:
         """Ignore what others estimate."""
