@@ -42,7 +42,7 @@ from aws_bedrock_inference.clients.base import with_attempts
 from aws_bedrock_inference.clients.reply import reply_of
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
 from aws_bedrock_inference.events import ThrottleReceived
-from aws_bedrock_inference.fault import Fault, Origin
+from aws_bedrock_inference.fault import Decision, Fault, Origin
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import answered, unanswered, unidentified
 from aws_bedrock_inference.policies.refusals import invalid_request
@@ -256,6 +256,7 @@ def test_a_damaged_login_file_asks_for_a_new_login() -> None:
     assert (fault.cause, fault.origin, fault.reached) == ("sso-token-expired", Origin.IDENTITY, False)
     assert "~/.aws/sso/cache is empty or damaged" in fault.message
     assert fault.advice.startswith("Log in again")
+    assert fault.decision is Decision.RETRY_LIMITED  # another process may be writing the file
 
 
 def test_the_message_of_a_custom_credential_provider_is_masked() -> None:

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.fault import Origin
+from aws_bedrock_inference.fault import Category, Decision, Hint, Origin
 from aws_bedrock_inference.knowledge import reading
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.evidence import CODE, SERVICE, Evidence
@@ -30,8 +30,10 @@ RUNTIME = "bedrock-runtime"
 _ALL_CERTAIN = frozenset({CODE, SERVICE})
 _SERVICE_CERTAIN = frozenset({SERVICE})
 
-# botocore raises a KeyError with the name of the file if a cached login is empty or damaged.
+# botocore raises a KeyError with the name of the file if a cached login is empty or damaged. botocore and the AWS CLI
+# write this file without a lock (botocore issue 3213), so it may only be incomplete while another process renews it.
 _CACHE_KEY = re.compile(r"'[0-9a-f]{40}'")
+_REWRITTEN = Hint(base=0.5, attempts=2)
 _DAMAGED = {
     "Error": {
         "Code": "SSOTokenLoadError",
@@ -92,6 +94,8 @@ def unidentified(error: Exception) -> Fault:
         return replace(found, error=stand_in(error))
     damaged = type(error) is KeyError and _CACHE_KEY.fullmatch(str(error)) is not None
     fault = classify(_DAMAGED if damaged else error, service="sts")
+    if damaged:
+        fault = replace(fault, decision=Decision.RETRY_LIMITED, category=Category.TRANSIENT, hint=_REWRITTEN)
     if not fault.code or fault.cause == UNKNOWN:
         fault = replace(fault, code=type(error).__name__, message=masked(reading.text_of(error)))
     return of_identity(replace(fault, error=stand_in(error)), tuple(reading.chain(error)))
