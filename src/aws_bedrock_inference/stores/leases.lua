@@ -15,7 +15,7 @@
 local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
 local CALLS, OFTEN, SELDOM = 8, 1, 2.5
 local SHORT, SOON = 0.95, 0.3
-local VALID, LONGEST = 2.7, 60
+local VALID, AFTER, LONGEST = 2.7, 0.05, 60
 local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
 local MINUTE, STEP, LATE, MOST, LEFT = 60, 2, 0.5, 64, ''
@@ -273,11 +273,28 @@ local function gather(lease, wants, order)
   end
 end
 
+-- Returns true if a member received less than it needs.
+local function lacks(lease)
+  local need = 0
+  for i = NEEDS + 2, #lease, 3 do
+    need = need + lease[i]
+  end
+  return lease[SHARE] < SHORT * need
+end
+
+-- Returns the seconds between two renewals of a member.
+local function interval(lease)
+  if lacks(lease) then
+    return OFTEN
+  end
+  return lease[RATE] > 0 and math.min(SELDOM, math.max(OFTEN, CALLS / lease[RATE])) or SELDOM
+end
+
 -- Removes members whose lease has expired, and calculates what each tenant is due. `member` is renewing its lease now.
 local function plan(pool, member, asking, now)
   local fields = redis.call('HGETALL', leases)
   local wants, order, members = {}, {}, 1
-  pool.leased = asking[SHARE]
+  pool.leased, pool.late = asking[SHARE], 0
   gather(asking, wants, order)
   for i = 1, #fields, 2 do
     local name = fields[i]
@@ -286,6 +303,9 @@ local function plan(pool, member, asking, now)
       if lease and lease[UNTIL] > now then
         members = members + 1
         pool.leased = pool.leased + lease[SHARE]
+        if lease[SEEN] + interval(lease) + SOON < now then
+          pool.late = pool.late > 0 and math.min(pool.late, lease[UNTIL]) or lease[UNTIL]
+        end
         gather(lease, wants, order)
       else
         if lease then
@@ -405,7 +425,7 @@ local function renew(pool, member, now)
     end
   end
   local due, parts
-  if now - pool.planned < PLAN then
+  if now - pool.planned < PLAN and not (pool.late > 0 and pool.late <= now) then
     due, parts = due_to(pool, lease)
   end
   if not due then
@@ -426,14 +446,15 @@ local function renew(pool, member, now)
       most = known and had or math.min(due, CAUTIOUS * free)
     end
   end
-  local share, again = math.min(most, free), SELDOM
-  if new or share < SHORT * (due - pool.surplus) then
-    again = SOON
-  elseif rate > 0 then
-    again = math.min(SELDOM, math.max(OFTEN, CALLS / rate))
-  end
+  local share = math.min(most, free)
   pool.leased = pool.leased + (share - had)
   lease[SHARE] = share
+  local again = interval(lease)
+  if new or share < SHORT * (due - pool.surplus) then
+    again = SOON
+  elseif lacks(lease) and pool.late > 0 then
+    again = math.min(again, pool.late - now + AFTER)
+  end
   learn(pool, 9 + 4 * needs)
   local gone = still_gone(pool, now)
   redis.call('HSET', leases, '', cmsgpack.pack(pool), member, cmsgpack.pack(lease))
@@ -488,7 +509,7 @@ end
 if (pool.format or 0) > format + 1 then
   return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', and this version reads formats up to ' .. format + 1)
 end
-pool.gone, pool.kept = pool.gone or {}, pool.kept or {}
+pool.gone, pool.kept, pool.late = pool.gone or {}, pool.kept or {}, pool.late or 0
 pool.format = math.max(pool.format or 0, format)
 now = now + pool.offset
 if now < pool.at then

@@ -86,7 +86,29 @@ def test_busy_members_renew_more_often(rate: float, again: float) -> None:
     members.renew("a", 0.5)
     grant = members.renew("a", 0.5, rate=rate)
     assert (grant.again, grant.valid) == (again, rule.VALID)
-    assert grant.valid + rule.SOON <= 3.0  # who waits for the part of one that was killed
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, 20.0])
+@pytest.mark.parametrize("killed", [0.01 * step for step in range(0, 260, 7)])
+def test_the_share_of_a_killed_member_is_in_use_within_three_seconds(rate: float, killed: float) -> None:
+    """Two members use the whole quota. One of them is killed, and the other one renews only when it is told to."""
+    members = Members()
+    members.rounds({"a": 2.0, "b": 2.0}, count=10, rate=rate)
+    due = dict.fromkeys("ab", members.now)
+    died = members.now + killed
+    while members.has["a"] < 1.0:
+        name = min(due, key=lambda name: due[name])
+        members.now = due[name]
+        due[name] += members.renew(name, 2.0, rate=rate).again
+        if due["b"] > died:
+            due["b"] = inf
+    assert members.now - died <= 3.0
+
+
+def test_a_member_with_less_than_it_needs_notices_a_departure_within_a_second() -> None:
+    members = Members()
+    members.rounds({"a": 2.0, "b": 2.0}, rate=0.0)
+    assert members.renew("a", 2.0).again == rule.OFTEN
 
 
 def test_a_silent_member_keeps_its_share_until_its_lease_expires() -> None:

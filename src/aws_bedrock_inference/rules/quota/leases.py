@@ -35,13 +35,16 @@ CALLS = 8.0
 OFTEN = 1.0
 SELDOM = 2.5
 
-# A new member renews sooner. So does a member that received less than this fraction of the share that it needs.
+# A new member renews sooner. So does a member that received less than this fraction of the share that it is due.
 SHORT = 0.95
 SOON = 0.3
 
 # The length of a lease in seconds. The lease of a busy member survives one failed renewal. If a member is killed, other
-# members get its share within three seconds. This time includes their next renewal.
+# members get its share within three seconds. This time includes their next renewal: a member that received less than
+# the fraction SHORT of its needs renews every OFTEN seconds. If another member is SOON seconds late, this member renews
+# AFTER seconds after the end of the late lease.
 VALID = 2.7
+AFTER = 0.05
 LONGEST = 60.0  # seconds, far longer than any lease; a longer stored lease is invalid
 
 # A restarted store has lost all leases. Their members send their next request within SELDOM seconds. Until then, all
@@ -157,6 +160,18 @@ class Lease:
         self.rate = rate
         self.needs = tuple(needs)
 
+    @property
+    def lacks(self) -> bool:
+        """True if the member received less than it needs."""
+        return self.share < SHORT * sum(need.need for need in self.needs)
+
+    @property
+    def interval(self) -> float:
+        """The seconds between two renewals of this member."""
+        if self.lacks:
+            return OFTEN
+        return min(SELDOM, max(OFTEN, CALLS / self.rate)) if self.rate > 0.0 else SELDOM
+
 
 class Leases:
     """The leases of one quota: the fraction that each member can use, and until when. The argument `now` of all methods
@@ -175,6 +190,7 @@ class Leases:
         self._members = 1
         self._format = FORMAT
         self._leased = 0.0
+        self._late = 0.0  # the earliest end of the leases whose members are late, or 0 if no member is late
         self._leases: dict[str, Lease] = {}
         self._beliefs = Beliefs()
         self._gone = Gone()
@@ -189,7 +205,7 @@ class Leases:
         new = not known and lease.share <= TOLERANCE
         lease.until, lease.seen, lease.rate, lease.needs = now + VALID, now, request.rate, request.whose
         self.reports[member] = request.report
-        if not self._division.covers(lease.needs, now):
+        if not self._division.covers(lease.needs, now) or 0.0 < self._late <= now:
             self._plan(now)
         deserved = self._division.due(lease.needs)
         free = max(0.0, 1.0 - (self._leased - lease.share))
@@ -204,10 +220,13 @@ class Leases:
             elif self._rejoined:
                 most = lease.share if known else min(deserved, CAUTIOUS * free)
         share = min(most, free)
-        soon = new or share < SHORT * (deserved - self._division.surplus)
-        again = SOON if soon else min(SELDOM, max(OFTEN, CALLS / request.rate)) if request.rate > 0.0 else SELDOM
         self._leased += share - lease.share
         lease.share = share
+        again = lease.interval
+        if new or share < SHORT * (deserved - self._division.surplus):
+            again = SOON
+        elif lease.lacks and self._late:
+            again = min(again, self._late - now + AFTER)
         self._beliefs.learn(request.limits)
         limits, gone, parts = self._beliefs.told(), self._gone.at(now), self._division.parts(lease.needs)
         return Grant(share, VALID, again, limits, self._members, gone, parts)
@@ -245,6 +264,7 @@ class Leases:
         return {
             "format": self._format,
             "members": self._members,
+            "late": self._late,
             **{name: getattr(self, f"_{name}") for name in _NUMBERS},
             "rejoined": self._rejoined,
             **self._division.plain(),
@@ -281,6 +301,7 @@ class Leases:
             setattr(leases, f"_{name}", finite(plain[name]))
         leases._format = max(kept, FORMAT)
         leases._members = max(1, int(plain.get("members", 1)))
+        leases._late = finite(plain.get("late", 0.0))
         leases._rejoined = bool(plain["rejoined"])
         leases._division = Division.of(plain)
         whose = dict(plain.get("whose", {}))
@@ -308,6 +329,8 @@ class Leases:
         self._leased = kept + sum(lease.share for lease in self._leases.values())
         self._division.plan((lease.needs for lease in self._leases.values()), now, 1.0 - kept)
         self._members = len(self._leases)
+        late = (lease.until for lease in self._leases.values() if lease.seen + lease.interval + SOON < now)
+        self._late = min(late, default=0.0)
 
     def _lapse(self, member: str, lease: Lease) -> None:
         """Record the quota that a member used before its lease expired. The member's last report states the use until
