@@ -89,7 +89,7 @@ class TestPause:
             pause.record_throttle(now - took, now)
         pause.on_admit(4.0)
         if failed:
-            pause.on_failure(4.0)
+            pause.on_failure(4.0, overloaded=True)
         pause.record_throttle(4.3, 4.4)
         assert (pause.refused_probes, pause.probe_accepted) == (refused, accepted)
 

@@ -437,3 +437,21 @@ def seen(book: Ledger) -> list[float]:
     account = book.window
     counts = [account.outstanding, book.concurrency.in_flight, len(book.queue)]
     return counts + [value for _, limit in account.dimensions for value in (limit.free, limit.used, limit.estimate)]
+
+
+@pytest.mark.parametrize(("how", "refused"), [("overloaded", 1), ("cancelled", 0), ("unknown", 0)])
+def test_a_probe_that_ends_without_an_answer_does_not_count_as_accepted(how: str, refused: int) -> None:
+    book = ledger(tpm=60_000)
+    for now in (1.0, 2.0, 3.0):
+        book.throttled(book.reserve(100, now, now), "tokens", now + 0.1)
+    probe, late = book.reserve(100, 4.0, 4.0), book.reserve(100, 4.1, 4.1)
+    assert (probe.admitted, late.admitted) == (True, False)
+    if how == "overloaded":
+        book.on_capacity_error(probe, 4.2)
+    elif how == "cancelled":
+        book.cancel(probe, 4.2, sent=True)
+    else:
+        book.abandon(probe, 4.2)
+    book.claim(late, 4.5)
+    book.throttled(late, "tokens", 4.6)
+    assert (book.pause.refused_probes, book.pause.probe_accepted) == (refused, False)

@@ -56,12 +56,12 @@ class Pause:
     began 8 seconds ago and the limit is configured, the pause lasts 2 seconds. A pause lasts at least 0.5 and at most 4
     seconds.
 
-    The call that is sent first after a pause is a probe. `refused_probes` is the number of probes of the row that
-    failed with any error, since the last accepted probe. `probe_accepted` is True if the service accepted the last
-    probe, and the last throttle refused a later call. If a probe is accepted, the service has no problem, and longer
-    pauses would waste its quota. Therefore, with a configured or listed limit, the throttles and the time are then
-    counted anew. Without such a limit, other programs may use the same quota, and the pauses leave a part of it to
-    them.
+    The call that is sent first after a pause is a probe. `refused_probes` is the number of probes of the row that the
+    service throttled, or refused because it was overloaded, since the last accepted probe. `probe_accepted` is True if
+    the service accepted the last probe, and the last throttle refused a later call. If a probe is accepted, the service
+    has no problem, and longer pauses would waste its quota. Therefore, with a configured or listed limit, the throttles
+    and the time are then counted anew. Without such a limit, other programs may use the same quota, and the pauses
+    leave a part of it to them.
 
     `in_a_row` is the number of throttles in the row. `answered` is True if a call has succeeded since the service last
     reported that the daily quota is exhausted.
@@ -195,13 +195,14 @@ class Pause:
         if admitted_at > self._throttled_at:
             self.in_a_row = 0
 
-    def on_failure(self, admitted_at: float) -> None:
-        """Record that a call failed with an error that is not a throttle. If this call is a probe, the service did not
-        accept it.
+    def on_failure(self, admitted_at: float, *, overloaded: bool) -> None:
+        """Record that a call ended without a success, but not with a throttle. If this call is a probe, it does not
+        count as accepted. If the service was `overloaded`, it refused the probe. Otherwise the reason is another one,
+        for example an invalid request, or the caller cancelled the call.
         """
         if admitted_at == self._probed_at and self._accepted is None:
             self._accepted = False
-            self.refused_probes += 1
+            self.refused_probes += overloaded
 
     def on_admit(self, now: float) -> None:
         """Record that a call is admitted. If it is the first call after a pause, hold back the other calls for

@@ -174,6 +174,7 @@ class Ledger:
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
+            self.pause.on_failure(ticket.admitted_at, overloaded=True)
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
@@ -290,7 +291,7 @@ class Ledger:
                 self.pause.on_success(ticket.admitted_at)
                 self.concurrency.on_success()
             else:
-                self.pause.on_failure(ticket.admitted_at)
+                self.pause.on_failure(ticket.admitted_at, overloaded=False)
             self._close(ticket, used, requests, now)
             woken = self._serve(now)
         self._wake(woken, now)
