@@ -109,6 +109,22 @@ def test_output_that_the_service_could_not_read_is_no_answer(face: Any, reason: 
     assert (error.usage, error.received) == (Usage(3, 5), "Let me look.")
 
 
+@pytest.mark.parametrize(("method", "options"), [("invoke", {"stream": True}), ("invoke_stream", {})])
+def test_a_streamed_tool_call_whose_input_is_not_json_is_no_answer(face: Any, method: str, options: Any) -> None:
+    use = {"toolUse": {"toolUseId": "t", "name": "f"}}
+    started = event("contentBlockStart", {"contentBlockIndex": 0, "start": use})
+    pieces = [
+        event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": piece}}})
+        for piece in ('{"at": ', "sky")
+    ]
+    stopped = event("contentBlockStop", {"contentBlockIndex": 0}), event("messageStop", {"stopReason": "tool_use"})
+    with Wire(stream(started, *pieces, *stopped)) as wire:
+        client, _ = opened(face, wire)
+        with pytest.raises(AnswerIncomplete, match="input is not JSON") as raised:
+            face.whole(getattr(client, method)("Why?", tools=TOOLS, **options))
+    assert (raised.value.cause, raised.value.decision) == ("model-invalid-tool-output", Decision.RETRY_LIMITED)
+
+
 @pytest.mark.parametrize(("cut", "whole", "options"), DUE)
 def test_a_second_truncated_answer_raises_with_the_received_part(face: Any, cut: Any, whole: Any, options: Any) -> None:
     with Wire(answer(cut)) as wire:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aws_bedrock_inference.dialects.content import text_of
 from aws_bedrock_inference.dialects.json_schema import violation
 from aws_bedrock_inference.dialects.request import CONVERSE_MAXIMUM, CONVERSE_SETTINGS
-from aws_bedrock_inference.dialects.usage import MALFORMED, TRUNCATED, stop_reason
+from aws_bedrock_inference.dialects.usage import COMPLETE, MALFORMED, TRUNCATED, stop_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +59,8 @@ def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Proble
         )
     if reason in MALFORMED:
         return Problem(f"the model wrote output that the service could not read (stop reason {reason})", _MALFORMED)
+    if reason in COMPLETE and any(map(_unreadable, content)):
+        return Problem("the model wrote a tool call whose input is not JSON", _MALFORMED)
     if schema is not None and reason in _ENDED and (problem := violation(schema, text_of(content))) is not None:
         return Problem(f"the answer does not follow the JSON schema of the request: {problem}", _UNFIT)
     return None
@@ -77,6 +79,12 @@ def _limit(params: Mapping[str, Any]) -> str:
 def _content(response: Mapping[str, Any]) -> list[dict[str, Any]]:
     content = ((response.get("output") or {}).get("message") or {}).get("content")
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _unreadable(block: Mapping[str, Any]) -> bool:
+    """Return whether `block` is a tool call from a stream, and its pieces of JSON do not form a value."""
+    use = block.get("toolUse")
+    return isinstance(use, dict) and isinstance(use.get("input"), str)
 
 
 def _needs_tool(params: Mapping[str, Any]) -> bool:
