@@ -133,6 +133,15 @@ class TestWatch:
         join(path, "a:1", tpm=tpm, text=report(**said))
         assert words in bedrock("watch", "--store", url, "--count", "1").output
 
+    def test_watch_shows_what_each_process_states_about_its_waiting_calls(self, path: Path, url: str) -> None:
+        day, pause = "AWS reported an exhausted daily quota", "a pause of at most 4 s after 3 throttles in a row"
+        join(path, "a:1", text=report(pace=day))
+        assert f"  limited by: {day}\n" in bedrock("watch", "--store", url, "--count", "1").output
+        join(path, "b:2", "c:3", text=report(pace=pause))
+        join(path, "d:4", text=report(pace="the callers determine the rate", waiting={}))
+        said = bedrock("watch", "--store", url, "--count", "1").output
+        assert f"  limited by: {pause} (2 of 4 members); {day} (1 of 4 members)\n" in said
+
     def test_only_the_chosen_models_are_shown(self, path: Path, url: str) -> None:
         join(path, "a:1")
         join(path, "a:1", key="|us-east-1|amazon.nova-lite-v1:0|global")

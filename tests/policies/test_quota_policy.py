@@ -364,6 +364,25 @@ class TestThrottles:
         under_way.append(start(unknown, world))
         assert "1,200 a minute (nothing is known yet)" in unknown.explain(world.now)
 
+    def test_the_explanation_of_a_shared_quota_distinguishes_the_limit_from_the_share(self, world: World) -> None:
+        policy = Quota(tpm=60_000)
+        start(policy, world, tokens=500, output=500)
+        [(_, pool, _)] = policy.pools()
+        pool.ledger.lease(0.25, {}, world.now)
+        assert (
+            "tokens: 60,000 a minute (as configured); this process can use 15,000 of them (25.0%);"
+            in policy.explain(world.now)
+        )
+
+    def test_the_explanation_names_the_configured_limit_if_the_estimate_is_lower(self, world: World) -> None:
+        policy = Quota(tpm=60_000)
+        start(policy, world, tokens=500, output=500)
+        [(_, pool, _)] = policy.pools()
+        pool.ledger.lease(1.0, {"tokens": 40_000.0}, world.now)
+        text = policy.explain(world.now)
+        assert "tokens: 40,000 a minute (" in text
+        assert "; 60,000 is configured); " in text
+
     def test_an_exhausted_day_gets_few_attempts(self) -> None:
         """Of calls that would all be refused until midnight, one goes every quarter of an hour."""
         sent: list[float] = []

@@ -25,6 +25,7 @@ def report() -> MemberReport:
         throttled=3,
         minute=((0.0, 4.0, 1000.5), (2.0, 6.0, 2000.0)),
         reasons={"tokens": "throttles stopped with fewer calls"},
+        pace="the limit of tokens per minute is reached",
         answers=sizes,
     )
 
@@ -58,6 +59,8 @@ def test_reasons_of_other_members_are_short_and_without_control_characters() -> 
     [(name, reason)] = MemberReport.from_json(changed(reasons=odd)).reasons.items()
     assert name == "tokens"
     assert reason.startswith("[2Jgonexxx")
+    assert MemberReport.from_json(changed(pace=odd["tokens"])).pace == reason
+    assert MemberReport.from_json(changed(pace=[3])).pace == ""
     assert len(reason) <= 200
     assert len(json.loads(MemberReport(reasons={"tokens": "y" * 1000}).to_json())["reasons"]["tokens"]) <= 200
 

@@ -254,6 +254,7 @@ class Membership:
             throttled=self.throttles,
             minute=(*needs.uses, *at_once),
             reasons={name: reason for name, reason in taken.reasons.items() if taken.estimates[name] < inf},
+            pace=taken.pace,
             answers=self.sizes,
         )
         return report.to_json()

@@ -93,18 +93,18 @@ def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
     lines = [" ".join(part for part in key.split("|") if part)]
     for name, estimate in taken.estimates.items():
         if estimate < inf:
-            used, burst = taken.used[name], taken.bursts[name]
+            used, burst = max(0.0, taken.used[name]), taken.bursts[name]
+            share = f"; this process can use {estimate:,.0f} of them ({taken.share:.1%})" if taken.share < 1.0 else ""
             lines.append(
-                f"  {name}: {estimate:,.0f} a minute ({taken.reasons[name]}); {max(0.0, used):,.0f} used in the last "
-                f"minute; a burst uses at most {burst:.3g} s of this rate"
+                f"  {name}: {estimate / taken.share:,.0f} a minute ({taken.reasons[name]}){share}; {used:,.0f} used in "
+                f"the last minute; a burst uses at most the quota of {burst:.3g} s"
             )
     if len(lines) == 1:
         lines.append("  no limit is known: the rate increases until the service throttles")
     table = "" if burndown.rate == burndown.table else f", not {burndown.table:.3g}"
     lines.append(f"  an output token counts as {burndown.rate:.3g}{table} when a call ends ({burndown.reason})")
     waiting = sum(taken.waiting.values())
-    pace = "the limits determine the rate" if waiting else "the callers determine the rate: no call is waiting"
-    lines.append(f"  {taken.in_flight:,} calls in flight, {waiting:,} waiting: {pace}")
+    lines.append(f"  {taken.in_flight:,} calls in flight, {waiting:,} waiting: {taken.pace}")
     return "\n".join(lines)
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.views import Seen, View
 
+# The number of different reasons for which calls wait that are shown.
+_MOST_PACES = 3
+
 # A limit delays calls if at least this fraction of it is used in a minute.
 _FULL = 0.8
 
@@ -128,9 +131,14 @@ class SharedQuota:
         return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
 
     def holding(self) -> str:
-        """Return a text that states why calls of the members wait now."""
+        """Return a text that states why calls of the members wait now. If the members report different reasons, it
+        contains all of them, the most frequent one first.
+        """
         if not any(self.waiting.values()):
             return "nothing; no call is waiting"
+        paces = Counter(member.report.pace for member in self.members if any(member.report.waiting.values()))
+        if all(paces):
+            return "; ".join(_of(pace, count, len(self.members)) for pace, count in paces.most_common(_MOST_PACES))
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}
         fullest = max(fills, key=lambda name: fills[name], default="")
         if fills.get(fullest, 0.0) < _FULL:
@@ -140,6 +148,10 @@ class SharedQuota:
         if fullest == "tokens" and self.reserved > self.used("tokens") / 2:
             return "tokens per minute; most are reserved and not used, so a lower max_tokens admits more calls"
         return f"{fullest} per minute"
+
+
+def _of(pace: str, count: int, members: int) -> str:
+    return pace if count == members else f"{pace} ({count:,} of {members:,} members)"
 
 
 def _sum(counts: Iterable[Mapping[float, int]]) -> dict[float, int]:

@@ -25,7 +25,7 @@ VERSION = 1
 """The version of the format of new reports. Reports from before the format had a version contain the same fields."""
 
 # The maximum length of a reason, in characters.
-_LONGEST = 160
+_LONGEST = 200
 
 # A larger count is a mistake, and arithmetic with it would fail for all members.
 _MOST = 1e15
@@ -48,6 +48,7 @@ class MemberReport:
       (20, 3, 900) means 3 requests and 900 tokens, 20 seconds ago. If the member leaves, the other members count this
       use until it is a minute old.
     * `reasons`: texts that explain the estimated limits, by dimension.
+    * `pace`: a text that states what delays the next waiting call. It is empty in reports of older versions.
     * `answers`: statistics about the lengths of the answers.
     """
 
@@ -58,6 +59,7 @@ class MemberReport:
     throttled: int = 0
     minute: tuple[Use, ...] = ()
     reasons: Mapping[str, str] = field(default_factory=dict)
+    pace: str = ""
     answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
 
     def to_json(self) -> str:
@@ -72,6 +74,7 @@ class MemberReport:
                 "throttled": self.throttled,
                 "minute": [[round(number, 3) for number in use] for use in self.minute],
                 "reasons": {name: reason[:_LONGEST] for name, reason in self.reasons.items()},
+                "pace": self.pace[:_LONGEST],
                 "answers": self.answers.as_dict(),
             }
         )
@@ -98,7 +101,8 @@ class MemberReport:
             consumers=_by_priority(fields.get("consumers")),
             throttled=_count(fields.get("throttled")),
             minute=uses_of(text),
-            reasons=_words(fields.get("reasons")),
+            reasons=_reasons(fields.get("reasons")),
+            pace=_words(fields.get("pace")),
             answers=_sizes(fields.get("answers")),
         )
 
@@ -111,12 +115,15 @@ def _count(value: Any) -> int:
     return int(value) if isinstance(value, (int, float)) and 0 <= value < _MOST else 0
 
 
-def _words(value: Any) -> dict[str, str]:
-    """Return the texts in `value` that explain the estimated limits of requests and tokens. Each text is shortened, and
-    characters that can control a terminal are removed.
-    """
+def _reasons(value: Any) -> dict[str, str]:
+    """Return the texts in `value` that explain the estimated limits of requests and tokens."""
     known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
-    return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}
+    return {name: _words(text) for name, text in known if isinstance(text, str)}
+
+
+def _words(value: Any) -> str:
+    """Return a shortened text, without characters that can control a terminal."""
+    return "".join(filter(str.isprintable, value))[:_LONGEST] if isinstance(value, str) else ""
 
 
 def _by_priority(value: Any) -> dict[float, int]:

@@ -22,6 +22,7 @@ class Fixed:
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
         self.estimate = min(estimate, ceiling)
+        self.ceiling = ceiling
         self.burst = burst
         self.slack = 0.0
         self.known = known

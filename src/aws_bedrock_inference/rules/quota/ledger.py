@@ -15,6 +15,7 @@ from aws_bedrock_inference.call import NORMAL
 from aws_bedrock_inference.forks import renew_after_fork
 from aws_bedrock_inference.rules.quota.gates import Concurrency, Day, Pause
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
+from aws_bedrock_inference.rules.quota.pace import pace
 from aws_bedrock_inference.rules.quota.queue import Queue
 from aws_bedrock_inference.rules.quota.snapshot import needed, taken
 from aws_bedrock_inference.rules.quota.ticket import Consumers, Ticket, wake
@@ -239,7 +240,10 @@ class Ledger:
             self.window.refresh(now)
             consumers = self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
             in_flight, stalled = self.concurrency.in_flight, self.pause.stalled_too_long(now)
-            return taken(self.window, in_flight, self.queue.waiting(), consumers, stalled=stalled)
+            head = self.queue.head()
+            tokens = None if head is None else head.tokens
+            reason = pace(tokens, now, window=self.window, pause=self.pause, day=self.day, concurrency=self.concurrency)
+            return taken(self.window, in_flight, self.queue.waiting(), consumers, pace=reason, stalled=stalled)
 
     def needs(self, now: float) -> Needs:
         """Return the part of a shared quota that the calls of this process need."""

@@ -98,10 +98,11 @@ class Estimator(Protocol):
     more often than they change.
 
     `known` is True if the estimate is based on a configured or listed limit, a throttle, or the estimate of another
-    member. `reason` is a text that explains the estimate.
+    member. `reason` is a text that explains the estimate. `ceiling` is the configured limit, or infinity.
     """
 
     estimate: float
+    ceiling: float
     burst: float
     slack: float
     known: bool

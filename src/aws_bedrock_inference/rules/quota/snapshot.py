@@ -35,6 +35,9 @@ HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
 
+# Below this fraction of the configured limit, the reason for the estimate also states the configured limit.
+LOWERED = 0.99
+
 # If calls need a larger fraction of the quota, the fraction is reduced to this number, which is far above the whole
 # quota.
 MOST = 1e6
@@ -57,6 +60,9 @@ class Snapshot:
     * `consumers`: for each priority, the recent use in tokens.
     * `in_flight`: the number of calls in flight.
     * `outstanding`: the number of tokens that the calls in flight have reserved.
+    * `share`: the fraction of a shared quota that this process can use now, or 1 if the quota is not shared. Each of
+      the `estimates` is the limit of all processes, multiplied by this fraction.
+    * `pace`: a text that states what delays the next waiting call.
     * `stalled`: True if a row of throttles has lasted more than 90 seconds. A full minute of the quota cannot be the
       cause, because the service would accept calls again after 60 seconds.
     """
@@ -69,6 +75,8 @@ class Snapshot:
     in_flight: int
     waiting: Mapping[float, int]
     consumers: Mapping[float, int]
+    share: float
+    pace: str
     stalled: bool
 
 
@@ -95,7 +103,7 @@ class Needs:
 
 
 def taken(
-    window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
+    window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, pace: str, stalled: bool
 ) -> Snapshot:
     """Return the present use of a quota by this process. `waiting` describes the waiting calls."""
     return Snapshot(
@@ -107,6 +115,8 @@ def taken(
         in_flight=in_flight,
         waiting={priority: calls for priority, (calls, _) in waiting.items()},
         consumers=consumers,
+        share=window.tokens.share,
+        pace=pace,
         stalled=stalled,
     )
 
@@ -179,6 +189,8 @@ def _found(window: Window) -> tuple[tuple[str, float], ...]:
 
 def _reason(limit: Limit) -> str:
     reason = limit.estimator.reason
+    if limit.estimate < LOWERED * limit.estimator.ceiling < inf:
+        reason += f"; {limit.estimator.ceiling:,.0f} is configured"
     return f"{reason}; the service counts fixed minutes, and calls fill each as it begins" if limit.fixed else reason
 
 
