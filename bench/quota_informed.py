@@ -31,6 +31,7 @@ class Truth:
     known = True
     reason = "told"
     noise = 0.0
+    ceiling = inf
 
     def __init__(self, run: Run) -> None:
         self._run = run

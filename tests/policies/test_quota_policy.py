@@ -374,6 +374,13 @@ class TestThrottles:
             in policy.explain(world.now)
         )
 
+    def test_the_explanation_of_a_member_without_a_share_says_so(self, world: World) -> None:
+        policy = Quota(tpm=60_000)
+        start(policy, world, tokens=500, output=500)
+        [(_, pool, _)] = policy.pools()
+        pool.ledger.lease(0.0, {}, world.now)
+        assert "  this process has no share of the shared quota now" in policy.explain(world.now).splitlines()
+
     def test_the_explanation_names_the_configured_limit_if_the_estimate_is_lower(self, world: World) -> None:
         policy = Quota(tpm=60_000)
         start(policy, world, tokens=500, output=500)

@@ -92,14 +92,16 @@ def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
     """Return a text about the quota with this key: each limit, the reason for its value, and what delays calls now."""
     lines = [" ".join(part for part in key.split("|") if part)]
     for name, estimate in taken.estimates.items():
-        if estimate < inf:
+        if taken.share and estimate < inf:
             used, burst = max(0.0, taken.used[name]), taken.bursts[name]
             share = f"; this process can use {estimate:,.0f} of them ({taken.share:.1%})" if taken.share < 1.0 else ""
             lines.append(
                 f"  {name}: {estimate / taken.share:,.0f} a minute ({taken.reasons[name]}){share}; {used:,.0f} used in "
                 f"the last minute; a burst uses at most the quota of {burst:.3g} s"
             )
-    if len(lines) == 1:
+    if not taken.share:
+        lines.append("  this process has no share of the shared quota now")
+    elif len(lines) == 1:
         lines.append("  no limit is known: the rate increases until the service throttles")
     table = "" if burndown.rate == burndown.table else f", not {burndown.table:.3g}"
     lines.append(f"  an output token counts as {burndown.rate:.3g}{table} when a call ends ({burndown.reason})")
