@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from datetime import UTC, datetime
 from itertools import count
@@ -228,6 +229,29 @@ class TestWatch:
         result = bedrock("watch", "--store", url, "--count", "2")
         assert result.exit_code == 0
         assert "a:1 " in result.output.partition("does not exist")[2]
+
+    @pytest.mark.parametrize("columns", [80, 120])
+    def test_a_narrow_terminal_hides_no_word_of_the_texts_and_no_waiting_call(
+        self, path: Path, url: str, monkeypatch: pytest.MonkeyPatch, columns: int
+    ) -> None:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", str(columns))
+        pace = "AWS reported an exhausted daily quota, so calls wait, and within 15 minutes one call tests the service"
+        join(path, "ip-10-0-1-23:4567:c78ac090", text=report(pace=pace, waiting={"1.0": 12}))
+        sleeps(monkeypatch, lambda: delete(path))
+        shown = bedrock("watch", "--store", url, "--count", "2").output
+        words = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown).split())
+        assert pace in words
+        assert "ip-10-0-1-23:4567:c78ac090 90.0% " in words
+        assert "12 normal 1 " in words
+        assert " s ago" in words
+        assert "Start such a process, or correct --store." in words
+        assert "…" not in words
+
+    def test_watch_of_a_model_that_no_process_uses_names_the_model(self, path: Path, url: str) -> None:
+        join(path, "a:1")
+        said = bedrock("watch", "nova-pro", NOVA[3:], "--store", url, "--count", "1").output
+        assert said == "No process shares the quota of nova-pro or amazon.nova-pro-v1:0 through this store now.\n"
 
     @pytest.mark.parametrize(
         ("arguments", "words"),

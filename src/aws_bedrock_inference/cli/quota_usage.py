@@ -4,6 +4,7 @@ CloudWatch.
 
 from __future__ import annotations
 
+import textwrap
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from math import inf
@@ -96,12 +97,14 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
     3. If a later update fails, the command continues. The exit code is 3 if the last update failed.
     """
     failed = ""
-    with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
+    console = Console(highlight=False)
+    width = console.width if console.is_terminal else None
+    with suppress(KeyboardInterrupt), _screen(console) as show:
         seen: list[Line] = []
         for number in count(1):
             try:
-                seen = list(shared_lines(shared_quotas(store, models)))
-                show(seen or [("No process shares a quota through this store now.", "")], seen)
+                seen = list(shared_lines(shared_quotas(store, models), width))
+                show(seen or [(_nobody(models), "")], seen)
                 failed = ""
             except StoreUnavailable as error:
                 failed = "" if isinstance(error, _NotYet) else str(error)
@@ -113,6 +116,11 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
             clock.sleep(every)
     if failed:
         raise StoreFailed(failed)
+
+
+def _nobody(models: Sequence[str]) -> str:
+    quotas = f"the quota of {' or '.join(models)}" if models else "a quota"
+    return f"No process shares {quotas} through this store now."
 
 
 class _NotYet(StoreUnavailable):
@@ -139,8 +147,10 @@ def _is_selected(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
     return (model, pool) in chosen
 
 
-def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
-    """Yield a block of lines for each quota: first the totals, then each process that shares the quota."""
+def shared_lines(quotas: Iterable[SharedQuota], width: int | None = None) -> Iterator[Line]:
+    """Yield a block of lines for each quota: first the totals, then each process that shares the quota. If the table of
+    the processes is wider than `width` characters, its least important columns are omitted.
+    """
     quotas = list(quotas)
     for number, quota in enumerate(quotas):
         account, region, model, pool = quota.place
@@ -158,7 +168,7 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
         yield f"  limited by: {quota.holding()}", ""
         yield from _estimated(quota)
         members = sorted(quota.members, key=lambda member: (-member.share, member.name))
-        yield from aligned([_HEAD, *map(_row, members[:_MOST_MEMBERS])], "<>>>>><>>", indent="  ")
+        yield from _table([_HEAD, *map(_row, members[:_MOST_MEMBERS])], width)
         if len(members) > _MOST_MEMBERS:
             yield f"  and {len(members) - _MOST_MEMBERS:,} members with smaller shares", ""
         accounts = [other.place[0] for other in quotas if quota.is_apart_from(other)]
@@ -187,6 +197,23 @@ _APART = (
     "Set AWS_ACCOUNT_ID for them. For access keys in a file, set aws_account_id in their profile instead."
 )
 _HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
+_SIDES = "<>>>>><>>"
+
+
+# The columns of a table that is too wide are omitted in this order.
+_LEAST_IMPORTANT = ("requests", "reserved", "calls/s", "tokens")
+
+
+def _table(rows: Sequence[Sequence[str]], width: int | None) -> list[Line]:
+    left_out: set[int] = set()
+    for name in ("", *_LEAST_IMPORTANT):
+        left_out |= {column for column, head in enumerate(_HEAD) if head == name}
+        kept = [column for column in range(len(_HEAD)) if column not in left_out]
+        sides = "".join(_SIDES[column] for column in kept)
+        lines = list(aligned([[row[column] for column in kept] for row in rows], sides, indent="  "))
+        if width is None or max(len(line) for line, _ in lines) <= width:
+            break
+    return lines
 
 
 def _row(member: Member) -> tuple[str, ...]:
@@ -289,6 +316,14 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
         console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
 
 
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return the parts of a line that is too long for the terminal. The parts after the first are indented more."""
+    if len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+
+
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
     """Yield the function `show(new, last)`, which shows the result of an update.
@@ -305,7 +340,7 @@ def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], Non
 
         def show(new: list[Line], last: list[Line]) -> None:
             lines = new if new is last else [*new, *last]
-            texts = (Text(line, style, no_wrap=True, overflow="ellipsis") for line, style in lines)
+            texts = (Text(part, style) for line, style in lines for part in _wrapped(line, console.width))
             live.update(Group(*texts), refresh=True)
 
         yield show
