@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 from redis.crc import key_slot
+from support.store_server import PATIENT
 
 from aws_bedrock_inference.rules.quota.leases import REPORT, LeaseRequest
 from aws_bedrock_inference.stores import STORE_TIMEOUT, StoreUnavailable, open_store
+from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from aws_bedrock_inference.stores.valkey import ValkeyStore
 
 
 def wants(need: float, holding: float = 0.0, report: str = "") -> LeaseRequest:
@@ -32,7 +32,7 @@ def bare(server: Any) -> Iterator[Any]:
 
 
 def test_an_empty_server_after_a_restart_takes_no_share_from_members(private_server: Any) -> None:
-    first, second = open_store(private_server.url), open_store(private_server.url)
+    first, second = (ValkeyStore(private_server.url, timeout=PATIENT) for _ in range(2))
     assert first.renew("p", "a", wants(1.0)).run().share == 1.0
     private_server.kill()
     with pytest.raises(StoreUnavailable, match=f"unix://{private_server.socket} cannot be used"):
@@ -101,7 +101,7 @@ def test_former_members_leave_no_data(valkey: ValkeyStore, bare: Any) -> None:
 
 
 def test_a_cluster_can_be_used_as_a_store(cluster: str) -> None:
-    store = open_store(cluster)
+    store = ValkeyStore(cluster, timeout=PATIENT)
     for number in range(5):
         assert store.renew(f"p{number}", "a", wants(1.0, report="x")).run().share == 1.0
     assert [view.members[0].report for view in store.look().run().values()] == ["x"] * 5
