@@ -387,8 +387,7 @@ class TestThrottles:
         [(_, pool, _)] = policy.pools()
         pool.ledger.lease(1.0, {"tokens": 40_000.0}, world.now)
         text = policy.explain(world.now)
-        assert "tokens: 40,000 a minute (" in text
-        assert "; 60,000 is configured); " in text
+        assert "tokens: 40,000 a minute (another member of the shared quota found it; 60,000 is configured);" in text
 
     def test_an_exhausted_day_gets_few_attempts(self) -> None:
         """Of calls that would all be refused until midnight, one goes every quarter of an hour."""

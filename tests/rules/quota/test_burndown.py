@@ -161,6 +161,7 @@ def test_throttles_in_minutes_far_from_full_raise_the_burndown() -> None:
     # Half the minute passed at 100 + 20 x 5 each: 150 calls; they fill it at 100 + 20 x 15, and a tenth is added.
     assert traffic.burndown.rate == pytest.approx(15.0 * 1.1, rel=0.02)
     assert traffic.burndown.reason == "5 was too low: throttled minutes were far from full"
+    assert traffic.limit.estimator.reason.startswith("as configured")
 
 
 def test_throttles_in_a_minute_without_waiting_calls_do_not_raise_the_burndown() -> None:

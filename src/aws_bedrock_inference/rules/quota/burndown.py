@@ -320,6 +320,7 @@ class Burndown:
             self._failed_at, self._next = now, now + REST
             self._change(to, f"{self.rate:.3g} was too low: throttled minutes were far from full")
             limit.estimator.adopt(self._told * MINUTE)
+            limit.estimator.reason = "as configured; throttles had another cause: the burndown was too low"
 
     def _change(self, rate: float, reason: str) -> None:
         self.rate = max(LEAST, rate)

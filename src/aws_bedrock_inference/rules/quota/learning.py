@@ -183,12 +183,13 @@ class EvidenceEstimator:
         lower = estimate < self.estimate
         if (self._now - self._restored_at < RESTORING) if lower else self._trial is not None:
             return
+        found = estimate != self.estimate
         if self.known and lower and estimate < (1.0 - SLIGHTLY) * self.estimate:
             self._lower(estimate, self.estimate)
             self._growth.rest(5.0)
             self._change()
-        if estimate != self.estimate:
-            self.estimate = estimate
+        self.estimate = estimate
+        if found:
             self.reason = "another member of the shared quota found it"
         self.known = True
         if not self._told and estimate < inf:
