@@ -116,11 +116,12 @@ class Pause:
             self.in_a_row = 0
         self._through = through
         self.probe_accepted = self._throttled_at < self._probed_at < admitted_at and self._seems_accepted(now)
-        if not self.in_a_row:
+        begins = not self.in_a_row
+        if begins:
             self._slowest = now - admitted_at
-        if not self.in_a_row or self.probe_accepted:
+        if begins or self.probe_accepted:
             self.refused_probes = 0
-        if not self.in_a_row or (self.probe_accepted and self._told):
+        if begins or (self.probe_accepted and self._told):
             self._since, self._blocked = now, 0
         self.in_a_row += 1
         self._blocked += 1

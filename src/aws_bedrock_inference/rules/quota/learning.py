@@ -366,7 +366,7 @@ class EvidenceEstimator:
 
     def _weigh_rows(self, throttle: Throttle, counts: Counts) -> bool:
         """Count the present row of throttles. If there were too many rows, lower the burst, the slack or the rate, and
-        return True. Otherwise return False.
+        return True. Otherwise return False. One row lowers the rate of a configured limit at most once.
         """
         rows = self._rows
         if not rows.again(self._now, self._prior.rows + most_by_noise(self.evidence.noise, counts.calls)):
